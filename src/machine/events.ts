@@ -1,0 +1,186 @@
+/**
+ * The event vocabulary: what a run can stop on, print, or show on a timeline. Declared once; the command line,
+ * exception filters and documentation derive from `EVENT_KINDS`.
+ */
+
+/** What every event carries. Linear addresses are bigints (64 bit, zero-extended), physical ones numbers. */
+export interface EventBase {
+  /** Instructions retired before the one this event belongs to (an iteration of REP counts as one). */
+  instruction: number;
+  /** RIP of the instruction this event belongs to. */
+  rip: bigint;
+}
+
+/** A page fault is about to be delivered (SDM vol. 3A, 6.15, interrupt 14). */
+export interface PageFaultEvent extends EventBase {
+  event: "page-fault";
+  /** CR2. */
+  address: bigint;
+  /** The error code as pushed. */
+  error: number;
+  /** One sentence: the access, and which bit of which entry or which rule made it fault. */
+  reason: string;
+}
+
+/** The root table lost present entries and was loaded into CR3 again. */
+export interface ResetEvent extends EventBase {
+  event: "reset";
+  /** Physical address of the root table. */
+  root: number;
+  /** Entries of the root that were present at its last load and are not now. */
+  cleared: number;
+}
+
+/** CR3 was given another root table while paging was on. Physical addresses. */
+export interface SwitchoverEvent extends EventBase {
+  event: "switchover";
+  from: number;
+  to: number;
+}
+
+/** A MOV to CR3 (also one that loads the same root). */
+export interface Cr3LoadEvent extends EventBase {
+  event: "cr3-load";
+  /** The value loaded. */
+  value: bigint;
+  from: number;
+  to: number;
+}
+
+/** One of CR0.PG, CR0.WP, CR4.PAE, PSE, PGE, LA57 or EFER.LMA changed. */
+export interface PagingModeEvent extends EventBase {
+  event: "paging-mode";
+  /** E.g. "PG", "WP"; in the order PG WP PAE PSE PGE LA57. */
+  set: string[];
+  cleared: string[];
+  /** The mode now: "off", "32-bit", "PAE", "4-level" or "5-level". */
+  mode: string;
+}
+
+/** Software changed an entry of a table that the current root reaches. */
+export interface TableWriteEvent extends EventBase {
+  event: "table-write";
+  /** Physical address of the entry. */
+  entry: number;
+  /** Level of the table: 1 (PT) to 5 (PML5). */
+  level: number;
+  /** The lowest linear address the entry translates (canonical); the first found where there are aliases. */
+  address: bigint;
+  old: bigint;
+  new: bigint;
+}
+
+/** Something flushed the TLB: all of it, a PCID, or one address. */
+export interface TlbFlushEvent extends EventBase {
+  event: "tlb-flush";
+  /** What did it: "mov-cr3", "mov-cr0", "mov-cr4", "invlpg", "invpcid", "efer". */
+  cause: string;
+  /** The address of a single-address flush. */
+  address?: bigint;
+  /** Whether global entries went too. */
+  global: boolean;
+}
+
+/** A TLB entry was used that no longer agrees with the tables. */
+export interface StaleTlbEvent extends EventBase {
+  event: "stale-tlb";
+  address: bigint;
+  /** Physical page the TLB entry gives. */
+  cached: number;
+  /** Physical page the tables give now; undefined where they give none. */
+  tables?: number;
+  /** One sentence: how they differ. */
+  reason: string;
+}
+
+/** Any other vector is about to be delivered. */
+export interface ExceptionEvent extends EventBase {
+  event: "exception";
+  vector: number;
+  /** "#GP", "#UD", "INT 0x80", ... */
+  name: string;
+  error?: number;
+  reason: string;
+}
+
+/** Shutdown: a fault while a double fault was delivered. The reasons of the three faults, in order. */
+export interface TripleFaultEvent extends EventBase {
+  event: "triple-fault";
+  reasons: string[];
+}
+
+/** An instruction, or a use of one, that this machine does not implement. */
+export interface UnimplementedEvent extends EventBase {
+  event: "unimplemented";
+  /** The instruction's bytes in hexadecimal, separated by spaces. */
+  bytes: string;
+  /** Its text, Intel syntax. */
+  text: string;
+  reason: string;
+}
+
+/** HLT (or a jump to itself) that nothing can ever end. */
+export interface HaltEvent extends EventBase {
+  event: "halt";
+  reason: string;
+}
+
+/** A line written to the serial port, without its line end; an unfinished one when the machine stops. */
+export interface SerialEvent extends EventBase {
+  event: "serial";
+  text: string;
+}
+
+/** The guest wrote to the debug-exit port. */
+export interface ExitEvent extends EventBase {
+  event: "exit";
+  /** The value written (0 = pass), 0..255. */
+  status: number;
+}
+
+export type MachineEvent =
+  | PageFaultEvent
+  | ResetEvent
+  | SwitchoverEvent
+  | Cr3LoadEvent
+  | PagingModeEvent
+  | TableWriteEvent
+  | TlbFlushEvent
+  | StaleTlbEvent
+  | ExceptionEvent
+  | TripleFaultEvent
+  | UnimplementedEvent
+  | HaltEvent
+  | SerialEvent
+  | ExitEvent;
+
+export type EventKind = MachineEvent["event"];
+
+/** One entry of the vocabulary. */
+export interface EventDescription {
+  kind: EventKind;
+  /** The name as a user reads it. */
+  label: string;
+  /** Printed by `pagewalk run` unless asked otherwise. */
+  byDefault: boolean;
+  /** The machine cannot go on after it. */
+  final: boolean;
+}
+
+/** Every kind of event, in the order in which they are documented. */
+export const EVENT_KINDS: readonly EventDescription[] = [
+  { kind: "page-fault", label: "Page fault", byDefault: true, final: false },
+  { kind: "reset", label: "Early table reset", byDefault: true, final: false },
+  { kind: "switchover", label: "Switchover to the final table", byDefault: true, final: false },
+  { kind: "cr3-load", label: "CR3 load", byDefault: true, final: false },
+  { kind: "paging-mode", label: "Paging mode change", byDefault: true, final: false },
+  { kind: "table-write", label: "Page-table write", byDefault: false, final: false },
+  { kind: "tlb-flush", label: "TLB flush", byDefault: false, final: false },
+  { kind: "stale-tlb", label: "Use of a stale TLB entry", byDefault: true, final: false },
+  { kind: "exception", label: "Exception", byDefault: true, final: false },
+  { kind: "triple-fault", label: "Triple fault", byDefault: true, final: true },
+  { kind: "unimplemented", label: "Unimplemented instruction", byDefault: true, final: true },
+  { kind: "halt", label: "Halt for ever", byDefault: true, final: true },
+  { kind: "serial", label: "Serial output", byDefault: false, final: false },
+  { kind: "exit", label: "Guest exit", byDefault: true, final: true },
+];
