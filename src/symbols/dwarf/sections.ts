@@ -1,0 +1,37 @@
+/** The sections of debugging information (DWARF 5, 7.26 and appendix B) that are read here. */
+import type { DwarfSection } from "./reader";
+
+export interface DwarfSections {
+  readonly info: DwarfSection;
+  readonly abbrev: DwarfSection;
+  readonly line: DwarfSection;
+  readonly str: DwarfSection;
+  readonly lineStr: DwarfSection;
+  readonly strOffsets: DwarfSection;
+  readonly addr: DwarfSection;
+  /** Range lists up to DWARF 4. */
+  readonly ranges: DwarfSection;
+  /** Range lists of DWARF 5. */
+  readonly rnglists: DwarfSection;
+}
+
+const NAMES: Readonly<Record<keyof DwarfSections, string>> = {
+  info: ".debug_info",
+  abbrev: ".debug_abbrev",
+  line: ".debug_line",
+  str: ".debug_str",
+  lineStr: ".debug_line_str",
+  strOffsets: ".debug_str_offsets",
+  addr: ".debug_addr",
+  ranges: ".debug_ranges",
+  rnglists: ".debug_rnglists",
+};
+
+/** @param contents the bytes of a section by its name, undefined where the file has none */
+export function dwarfSections(contents: (name: string) => Uint8Array | undefined): DwarfSections {
+  const entries = Object.entries(NAMES).map(([key, name]) => [
+    key,
+    { name, bytes: contents(name) ?? new Uint8Array(0) } satisfies DwarfSection,
+  ]);
+  return Object.fromEntries(entries) as unknown as DwarfSections;
+}

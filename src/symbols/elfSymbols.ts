@@ -1,0 +1,188 @@
+/**
+ * The symbol table of an ELF file (System V ABI, "Symbol Table"): names to addresses at once, addresses to names
+ * after one lazy sort. Kept in typed arrays, so that the 200,000 symbols of a kernel cost little.
+ *
+ * Which name an address gets: the innermost function or object whose size covers it; a symbol without a size (a
+ * label of assembly or of a linker script) covers what follows it up to the next symbol or the end of its section,
+ * but never a place inside a sized one. Of several symbols at one place functions and objects win over labels,
+ * then global ones over weak and local ones, then the shorter name, then the order of the alphabet.
+ */
+import { decodeUtf8 } from "./dwarf/reader";
+import { IntervalMap } from "./intervals";
+
+/** st_info types that name addresses; section, file and TLS symbols do not. */
+const STT = { NOTYPE: 0, OBJECT: 1, FUNC: 2, GNU_IFUNC: 10 } as const;
+const STB_LOCAL = 0;
+const STB_WEAK = 2;
+const SHN_UNDEF = 0;
+const SHN_ABS = 0xfff1;
+const SHN_LORESERVE = 0xff00;
+
+/** A range of linear addresses of the file as linked. */
+export interface LinkedRange {
+  readonly address: bigint;
+  readonly size: bigint;
+}
+
+/** What of an ELF file the symbol table needs. */
+export interface SymbolTableInput {
+  /** Contents of the .symtab section. */
+  readonly symbols: Uint8Array;
+  /** Contents of its string table. */
+  readonly strings: Uint8Array;
+  /** ELFCLASS64. */
+  readonly is64: boolean;
+  /** Sections by their index. */
+  readonly sections: readonly LinkedRange[];
+}
+
+/** A symbol that an address lies in. */
+export interface SymbolHit {
+  readonly name: string;
+  /** Bytes from the symbol's address. */
+  readonly offset: number;
+}
+
+export class ElfSymbols {
+  private readonly count: number;
+  private readonly entrySize: number;
+  private readonly view: DataView;
+  private intervals: IntervalMap | undefined;
+  private starts = new BigUint64Array(0);
+  private byName: Map<string, number> | undefined;
+
+  constructor(private readonly input: SymbolTableInput) {
+    const { symbols, is64 } = input;
+    this.entrySize = is64 ? 24 : 16;
+    this.count = Math.floor(symbols.length / this.entrySize);
+    this.view = new DataView(symbols.buffer, symbols.byteOffset, symbols.length);
+  }
+
+  /** The address that a name stands for; of several symbols of the name the global one. */
+  addressOf(name: string): bigint | undefined {
+    this.byName ??= this.indexNames();
+    const index = this.byName.get(name);
+    return index === undefined ? undefined : this.value(index);
+  }
+
+  /** The size of a named symbol in bytes; 0 where the file gives none. */
+  sizeOf(name: string): bigint | undefined {
+    this.byName ??= this.indexNames();
+    const index = this.byName.get(name);
+    return index === undefined ? undefined : this.size(index);
+  }
+
+  /** The symbol that a linear address as linked lies in. */
+  find(address: bigint): SymbolHit | undefined {
+    this.intervals ??= this.indexAddresses();
+    const index = this.intervals.find(address);
+    return index < 0 ? undefined : { name: this.name(index), offset: Number(address - this.starts[index]) };
+  }
+
+  private indexNames(): Map<string, number> {
+    const byName = new Map<string, number>();
+    for (let index = 0; index < this.count; index++) {
+      if (!this.namesAnAddress(index) && this.section(index) !== SHN_ABS) continue;
+      const name = this.name(index);
+      const other = byName.get(name);
+      if (name !== "" && (other === undefined || this.rank(index) < this.rank(other))) byName.set(name, index);
+    }
+    return byName;
+  }
+
+  private indexAddresses(): IntervalMap {
+    const order = this.sorted();
+    const starts = new BigUint64Array(this.count);
+    const ends = new BigUint64Array(this.count);
+    for (let k = order.length - 1, next = 0xffffffffffffffffn, here = next; k >= 0; k--) {
+      const index = order[k];
+      const start = this.value(index);
+      if (start < here) {
+        next = here;
+        here = start;
+      }
+      starts[index] = start;
+      ends[index] = this.size(index) > 0n ? start + this.size(index) : this.endOfLabel(index, next);
+    }
+    this.starts = starts;
+    // A label inside a sized symbol names nothing: the sweep sees the sized ones first, then what they leave free.
+    const sized = IntervalMap.build(starts, ends, order.filter((index) => this.size(index) > 0n));
+    return IntervalMap.build(
+      starts,
+      ends,
+      order.filter((index) => this.size(index) > 0n || sized.find(starts[index]) < 0),
+    );
+  }
+
+  private endOfLabel(index: number, nextSymbol: bigint): bigint {
+    const section = this.input.sections[this.section(index)];
+    const end = section === undefined ? nextSymbol : section.address + section.size;
+    return end < nextSymbol ? end : nextSymbol;
+  }
+
+  /** Symbols with an address by address; of those at one address the weakest first. */
+  private sorted(): Uint32Array {
+    const order: number[] = [];
+    for (let index = 0; index < this.count; index++) if (this.namesAnAddress(index)) order.push(index);
+    const low = new Uint32Array(this.count);
+    const high = new Uint32Array(this.count);
+    for (const index of order) {
+      const value = this.value(index);
+      low[index] = Number(value & 0xffffffffn);
+      high[index] = Number(value >> 32n);
+    }
+    return Uint32Array.from(order).sort(
+      (a, b) => high[a] - high[b] || low[a] - low[b] || this.rank(b) - this.rank(a) || this.compareNames(b, a),
+    );
+  }
+
+  private compareNames(a: number, b: number): number {
+    const [first, second] = [this.name(a), this.name(b)];
+    return first.length - second.length || (first < second ? -1 : first > second ? 1 : a - b);
+  }
+
+  /** Lower is the better name. */
+  private rank(index: number): number {
+    const info = this.info(index);
+    const binding = info >>> 4;
+    const label = (info & 0xf) === STT.NOTYPE ? 4 : 0;
+    return label + (binding === STB_LOCAL ? 2 : binding === STB_WEAK ? 1 : 0);
+  }
+
+  private namesAnAddress(index: number): boolean {
+    const type = this.info(index) & 0xf;
+    const section = this.section(index);
+    const named = type === STT.NOTYPE || type === STT.OBJECT || type === STT.FUNC || type === STT.GNU_IFUNC;
+    return named && section !== SHN_UNDEF && section < SHN_LORESERVE && this.nameOffset(index) !== 0;
+  }
+
+  private nameOffset(index: number): number {
+    return this.view.getUint32(index * this.entrySize, true);
+  }
+
+  private name(index: number): string {
+    const { strings } = this.input;
+    const start = this.nameOffset(index);
+    if (start >= strings.length) return "";
+    const zero = strings.indexOf(0, start);
+    return decodeUtf8(strings.subarray(start, zero < 0 ? strings.length : zero));
+  }
+
+  private value(index: number): bigint {
+    const at = index * this.entrySize;
+    return this.input.is64 ? this.view.getBigUint64(at + 8, true) : BigInt(this.view.getUint32(at + 4, true));
+  }
+
+  private size(index: number): bigint {
+    const at = index * this.entrySize;
+    return this.input.is64 ? this.view.getBigUint64(at + 16, true) : BigInt(this.view.getUint32(at + 8, true));
+  }
+
+  private info(index: number): number {
+    return this.view.getUint8(index * this.entrySize + (this.input.is64 ? 4 : 12));
+  }
+
+  private section(index: number): number {
+    return this.view.getUint16(index * this.entrySize + (this.input.is64 ? 6 : 14), true);
+  }
+}
