@@ -17,6 +17,9 @@ const STB_WEAK = 2;
 const SHN_UNDEF = 0;
 const SHN_ABS = 0xfff1;
 const SHN_LORESERVE = 0xff00;
+/** Bytes of a name that are read; bounds the work that a hostile string table can cause. */
+const LONGEST_NAME = 4096;
+const LAST_ADDRESS = 0xffffffffffffffffn;
 
 /** A range of linear addresses of the file as linked. */
 export interface LinkedRange {
@@ -85,7 +88,8 @@ export class ElfSymbols {
       if (!this.namesAnAddress(index) && this.section(index) !== SHN_ABS) continue;
       const name = this.name(index);
       const other = byName.get(name);
-      if (name !== "" && (other === undefined || this.rank(index) < this.rank(other))) byName.set(name, index);
+      if (name !== "" && (other === undefined || this.rank(index) < this.rank(other)))
+        byName.set(name, index);
     }
     return byName;
   }
@@ -94,7 +98,7 @@ export class ElfSymbols {
     const order = this.sorted();
     const starts = new BigUint64Array(this.count);
     const ends = new BigUint64Array(this.count);
-    for (let k = order.length - 1, next = 0xffffffffffffffffn, here = next; k >= 0; k--) {
+    for (let k = order.length - 1, next = LAST_ADDRESS, here = next; k >= 0; k--) {
       const index = order[k];
       const start = this.value(index);
       if (start < here) {
@@ -102,11 +106,15 @@ export class ElfSymbols {
         here = start;
       }
       starts[index] = start;
-      ends[index] = this.size(index) > 0n ? start + this.size(index) : this.endOfLabel(index, next);
+      ends[index] = this.size(index) > 0n ? endOf(start, this.size(index)) : this.endOfLabel(index, next);
     }
     this.starts = starts;
     // A label inside a sized symbol names nothing: the sweep sees the sized ones first, then what they leave free.
-    const sized = IntervalMap.build(starts, ends, order.filter((index) => this.size(index) > 0n));
+    const sized = IntervalMap.build(
+      starts,
+      ends,
+      order.filter((index) => this.size(index) > 0n),
+    );
     return IntervalMap.build(
       starts,
       ends,
@@ -116,7 +124,7 @@ export class ElfSymbols {
 
   private endOfLabel(index: number, nextSymbol: bigint): bigint {
     const section = this.input.sections[this.section(index)];
-    const end = section === undefined ? nextSymbol : section.address + section.size;
+    const end = section === undefined ? nextSymbol : endOf(section.address, section.size);
     return end < nextSymbol ? end : nextSymbol;
   }
 
@@ -132,7 +140,8 @@ export class ElfSymbols {
       high[index] = Number(value >> 32n);
     }
     return Uint32Array.from(order).sort(
-      (a, b) => high[a] - high[b] || low[a] - low[b] || this.rank(b) - this.rank(a) || this.compareNames(b, a),
+      (a, b) =>
+        high[a] - high[b] || low[a] - low[b] || this.rank(b) - this.rank(a) || this.compareNames(b, a),
     );
   }
 
@@ -164,8 +173,9 @@ export class ElfSymbols {
     const { strings } = this.input;
     const start = this.nameOffset(index);
     if (start >= strings.length) return "";
-    const zero = strings.indexOf(0, start);
-    return decodeUtf8(strings.subarray(start, zero < 0 ? strings.length : zero));
+    const most = strings.subarray(start, start + LONGEST_NAME);
+    const zero = most.indexOf(0);
+    return decodeUtf8(zero < 0 ? most : most.subarray(0, zero));
   }
 
   private value(index: number): bigint {
@@ -175,7 +185,9 @@ export class ElfSymbols {
 
   private size(index: number): bigint {
     const at = index * this.entrySize;
-    return this.input.is64 ? this.view.getBigUint64(at + 16, true) : BigInt(this.view.getUint32(at + 8, true));
+    return this.input.is64
+      ? this.view.getBigUint64(at + 16, true)
+      : BigInt(this.view.getUint32(at + 8, true));
   }
 
   private info(index: number): number {
@@ -185,4 +197,9 @@ export class ElfSymbols {
   private section(index: number): number {
     return this.view.getUint16(index * this.entrySize + (this.input.is64 ? 6 : 14), true);
   }
+}
+
+/** The end of a range, which cannot lie behind the last address. */
+function endOf(start: bigint, size: bigint): bigint {
+  return start + size > LAST_ADDRESS ? LAST_ADDRESS : start + size;
 }

@@ -53,7 +53,10 @@ export class DwarfLines {
     const offset = unit.lineOffset;
     if (offset === undefined) return undefined;
     if (!this.tables.has(offset)) {
-      const context = { addressSize: unit.header.encoding.addressSize, directory: unit.text(DW_AT.comp_dir) ?? "" };
+      const context = {
+        addressSize: unit.header.encoding.addressSize,
+        directory: unit.text(DW_AT.comp_dir) ?? "",
+      };
       this.tables.set(
         offset,
         this.guarded(() => readLineTable(this.sections, offset, context)),

@@ -1,0 +1,18 @@
+/** What the command line needs of the world around it; tests give their own. */
+
+export interface CliIo {
+  stdout(text: string): void;
+  stderr(text: string): void;
+  /** Whether stderr is a terminal: then a progress line is shown. */
+  readonly stderrIsTerminal: boolean;
+  /** The whole of a file. @throws an error of Node's with a code */
+  readFile(path: string): Promise<Uint8Array>;
+  /** Milliseconds, monotonic. */
+  now(): number;
+  /** Lets pending input and signals in. */
+  breathe(): Promise<void>;
+  /** Whether the user has interrupted the run (Ctrl-C). */
+  interrupted(): boolean;
+  /** Whether nobody reads the output any more (the other end of a pipe is closed). */
+  outputClosed(): boolean;
+}

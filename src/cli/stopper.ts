@@ -1,0 +1,91 @@
+/** Tells when a run has come to where `--until` wants it. */
+import type { MachineEvent } from "../machine/events";
+import type { Machine } from "../machine/machine";
+import type { Symbols } from "../symbols/symbols";
+import { UsageError } from "./errors";
+import { readLinear } from "./inspect";
+import type { Until } from "./until";
+import { tryParseAddress } from "./values";
+
+/** EFER.LMA: the stack holds 8-byte return addresses. */
+const EFER_LMA = 0x400;
+const RSP = 4;
+
+export class Stopper {
+  /** Whether the run stopped because of `--until`. */
+  asked = false;
+  private seen = 0;
+  /** `return:` has been entered: the return address, and RSP at the entry. */
+  private call: { back: bigint; rsp: bigint } | undefined;
+  private readonly entries: readonly bigint[];
+
+  /** @throws UsageError where a symbol is not known */
+  constructor(
+    private readonly until: Until | undefined,
+    private readonly machine: Machine,
+    symbols: Symbols | undefined,
+  ) {
+    this.entries = until === undefined || until.kind === "event" ? [] : entriesOf(until.place, symbols);
+    for (const entry of this.entries) machine.addBreakpoint(entry);
+  }
+
+  /** Whether the run is to stop after this event. */
+  stopsAt(event: MachineEvent): boolean {
+    const { until } = this;
+    if (until?.kind !== "event" || until.event !== event.event) return false;
+    this.seen++;
+    this.asked = this.seen === until.count;
+    return this.asked;
+  }
+
+  /** Whether the breakpoint at which the machine stands is where the run is to stop. */
+  atBreakpoint(): boolean {
+    const { until, call, machine } = this;
+    const { cpu } = machine;
+    if (call !== undefined) this.asked = cpu.rip === call.back && cpu.getRegister(RSP) > call.rsp;
+    else if (this.entries.includes(cpu.rip)) {
+      if (until?.kind === "return") this.enter();
+      else this.asked = true;
+    }
+    return this.asked;
+  }
+
+  /** Whether a breakpoint at an address is needed here. */
+  wants(address: bigint): boolean {
+    return this.call === undefined ? this.entries.includes(address) : this.call.back === address;
+  }
+
+  /** At the first instruction of a function: its return address is on top of the stack. */
+  private enter(): void {
+    const { machine } = this;
+    const rsp = machine.cpu.getRegister(RSP);
+    const back = readLinear(machine, rsp, (machine.cpu.efer & EFER_LMA) !== 0 ? 8 : 4);
+    if (back === undefined) return;
+    this.call = { back, rsp };
+    for (const entry of this.entries) machine.removeBreakpoint(entry);
+    machine.addBreakpoint(back);
+  }
+}
+
+/** Where a function is entered: as linked, and identity-mapped at its physical place for code that runs early. */
+function entriesOf(place: string, symbols: Symbols | undefined): bigint[] {
+  const address = resolvePlace(place, symbols);
+  if (address === undefined) throw new UsageError(unknownSymbol(place, symbols));
+  const physical = symbols?.physicalOf(address);
+  return physical === undefined || BigInt(physical) === address ? [address] : [address, BigInt(physical)];
+}
+
+/** A symbol, a symbol with an offset (`name+0x10`), or an address. */
+export function resolvePlace(place: string, symbols: Symbols | undefined): bigint | undefined {
+  const address = symbols?.addressOf(place) ?? tryParseAddress(place);
+  if (address !== undefined) return address;
+  const sum = /^(.+)\+(0x[0-9a-f]+|\d+)$/i.exec(place);
+  const base = sum === null ? undefined : symbols?.addressOf(sum[1]);
+  return sum === null || base === undefined ? undefined : BigInt.asUintN(64, base + BigInt(sum[2]));
+}
+
+export function unknownSymbol(name: string, symbols: Symbols | undefined): string {
+  return symbols === undefined
+    ? `"${name}" cannot be found: the image has no symbols, so give an address`
+    : `the image has no symbol "${name}"`;
+}

@@ -1,0 +1,151 @@
+/**
+ * Names and source lines for the addresses of a loaded image: one place to ask, whatever the file has.
+ *
+ * An image may run at its linked linear addresses and, before it has page tables of its own, identity-mapped at its
+ * physical ones. So a linear address that lies in no linked segment is tried as a physical address of the image.
+ */
+import { DwarfLines, type SourceLine } from "./dwarf/lines";
+import { dwarfSections } from "./dwarf/sections";
+import { type ElfImage, ImageError, PT_LOAD, SHT_SYMTAB } from "./elf";
+import { ElfSymbols, type SymbolHit } from "./elfSymbols";
+
+export type { SourceLine } from "./dwarf/lines";
+export type { SymbolHit } from "./elfSymbols";
+
+/** A loaded segment of the file as linked (program header PT_LOAD). */
+export interface LinkedSegment {
+  /** p_vaddr. */
+  readonly linear: bigint;
+  /** p_paddr. */
+  readonly physical: bigint;
+  /** p_memsz. */
+  readonly size: bigint;
+}
+
+/** What a facade is made of. */
+export interface SymbolsParts {
+  readonly symbols?: ElfSymbols | undefined;
+  readonly lines?: DwarfLines | undefined;
+  readonly segments: readonly LinkedSegment[];
+  /** Physical load address minus p_paddr, in bytes; negative below the linked place. */
+  readonly loadDelta: number;
+  /** What of the file could not be read. */
+  readonly problems?: readonly Error[];
+}
+
+const KERNEL_HALF = 1n << 63n;
+
+export class Symbols {
+  private readonly segments: readonly LinkedSegment[];
+  private readonly loadDelta: bigint;
+
+  constructor(private readonly parts: SymbolsParts) {
+    this.segments = parts.segments.filter((segment) => segment.size > 0n);
+    this.loadDelta = BigInt(parts.loadDelta);
+  }
+
+  /**
+   * The symbols of a loaded ELF file. Throws nothing: what cannot be read is left out, see `problems`.
+   * @param options.loadDelta physical load address minus the linked one (p_paddr), in bytes
+   */
+  static fromElf(elf: ElfImage, options: { loadDelta: number }): Symbols {
+    const problems: Error[] = [];
+    const guarded = <T>(read: () => T): T | undefined => {
+      try {
+        return read();
+      } catch (error) {
+        if (!(error instanceof ImageError)) throw error;
+        problems.push(error);
+        return undefined;
+      }
+    };
+    const segments = elf.segments
+      .filter((segment) => segment.type === PT_LOAD)
+      .map(({ virtualAddress, physicalAddress, memorySize }) => ({
+        linear: virtualAddress,
+        physical: physicalAddress,
+        size: BigInt(memorySize),
+      }));
+    const symbols = guarded(() => symbolTable(elf));
+    const lines = guarded(() => new DwarfLines(dwarfSections((name) => elf.sectionData(name))));
+    return new Symbols({ symbols, lines, segments, loadDelta: options.loadDelta, problems });
+  }
+
+  /** The symbol of a linear address (64 bit, zero-extended), as linked or identity-mapped. */
+  nameOf(linear: bigint): SymbolHit | undefined {
+    const linked = this.linkedOf(linear);
+    return linked === undefined ? undefined : this.parts.symbols?.find(linked);
+  }
+
+  /** The symbol of a physical byte address within the loaded image. */
+  nameOfPhysical(physical: number | bigint): SymbolHit | undefined {
+    const linked = this.linkedOfPhysical(BigInt(physical));
+    return linked === undefined ? undefined : this.parts.symbols?.find(linked);
+  }
+
+  /** The source line of a linear address, as linked or identity-mapped. */
+  lineOf(linear: bigint): SourceLine | undefined {
+    const linked = this.linkedOf(linear);
+    return linked === undefined ? undefined : this.parts.lines?.lineOf(linked);
+  }
+
+  /** The linear address of a symbol as linked. */
+  addressOf(name: string): bigint | undefined {
+    return this.parts.symbols?.addressOf(name);
+  }
+
+  /** The size of a symbol in bytes; 0 where the file gives none. */
+  sizeOf(name: string): bigint | undefined {
+    return this.parts.symbols?.sizeOf(name);
+  }
+
+  /** The physical address at which a linked linear address was loaded; undefined outside of the image. */
+  physicalOf(linked: bigint): number | undefined {
+    const segment = this.segments.find(({ linear, size }) => linked >= linear && linked < linear + size);
+    return segment === undefined
+      ? undefined
+      : Number(linked - segment.linear + segment.physical + this.loadDelta);
+  }
+
+  /** What of the symbols and debugging information could not be read so far; a sentence each. */
+  get problems(): readonly Error[] {
+    return [...(this.parts.problems ?? []), ...(this.parts.lines?.problems ?? [])];
+  }
+
+  private linkedOf(linear: bigint): bigint | undefined {
+    const inSegment = this.segments.some(
+      (segment) =>
+        linear >= segment.linear && linear < segment.linear + segment.size && !this.isTemplate(segment),
+    );
+    return inSegment ? linear : this.linkedOfPhysical(linear);
+  }
+
+  private linkedOfPhysical(physical: bigint): bigint | undefined {
+    const linked = physical - this.loadDelta;
+    const segment = this.segments.find(
+      (part) => linked >= part.physical && linked < part.physical + part.size,
+    );
+    return segment === undefined ? undefined : linked - segment.physical + segment.linear;
+  }
+
+  /**
+   * Whether a segment of a higher-half kernel is linked low: the template of per-CPU data, whose symbols are
+   * offsets and no places in the linear address space.
+   */
+  private isTemplate(segment: LinkedSegment): boolean {
+    return segment.linear < KERNEL_HALF && this.segments.some((other) => other.linear >= KERNEL_HALF);
+  }
+}
+
+/** @throws ImageError */
+function symbolTable(elf: ElfImage): ElfSymbols | undefined {
+  const table = elf.sections.find((section) => section.type === SHT_SYMTAB);
+  const strings = table === undefined ? undefined : elf.sections[table.link];
+  if (table === undefined || strings === undefined) return undefined;
+  return new ElfSymbols({
+    symbols: elf.dataOf(table),
+    strings: elf.dataOf(strings),
+    is64: elf.class === 64,
+    sections: elf.sections.map(({ address, size }) => ({ address, size: BigInt(size) })),
+  });
+}

@@ -1,0 +1,6 @@
+static inline int scale(int value, int factor)
+{
+	if (factor > 7)
+		return value;
+	return value * factor;
+}
