@@ -73,7 +73,7 @@ export interface TableWriteEvent extends EventBase {
 /** Something flushed the TLB: all of it, a PCID, or one address. */
 export interface TlbFlushEvent extends EventBase {
   event: "tlb-flush";
-  /** What did it: "mov-cr3", "mov-cr0", "mov-cr4", "invlpg", "invpcid", "efer". */
+  /** What did it: "mov-cr3", "mov-cr0", "mov-cr4", "invlpg", "invpcid". */
   cause: string;
   /** The address of a single-address flush. */
   address?: bigint;

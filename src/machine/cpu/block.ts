@@ -1,0 +1,41 @@
+/** A run of instructions that are executed one after another: the unit of translation. */
+import type { Op } from "./operands";
+
+export interface Block {
+  /** Linear address of the first instruction. */
+  readonly low: number;
+  readonly high: number;
+  /** Physical address of the first byte, and length in bytes. */
+  readonly physical: number;
+  readonly length: number;
+  /** MODE_* bits for which it was translated. */
+  readonly mode: number;
+  readonly ops: readonly Op[];
+  /** Byte offset of each instruction, and behind the last of the end. */
+  readonly offsets: readonly number[];
+  /** Linear address behind the block. */
+  readonly nextLow: number;
+  readonly nextHigh: number;
+  /** Physical address of the next page where the block reaches into it, else -1. */
+  readonly secondPage: number;
+  /** A breakpoint stands on the first instruction. */
+  readonly breakpoint: boolean;
+  /** The epoch of the code cache for which its linear address is known to lead to it. */
+  epoch: number;
+}
+
+/** Replaces the addresses of a block that has to be recognised as no block at all. */
+export const NO_BLOCK: Block = {
+  low: 0,
+  high: 0,
+  physical: 0,
+  length: 0,
+  mode: -1,
+  ops: [],
+  offsets: [0],
+  nextLow: 0,
+  nextHigh: 0,
+  secondPage: -1,
+  breakpoint: false,
+  epoch: -1,
+};

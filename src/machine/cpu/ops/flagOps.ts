@@ -1,0 +1,83 @@
+/** CLC STC CMC CLD STD CLI STI CLAC STAC LAHF SAHF, and what does nothing here: NOP PAUSE and the fences. */
+import { Mnemonic } from "iced-x86";
+import type { Cpu } from "../cpu";
+import { carry, materialize, setFlags } from "../flags";
+import type { Op } from "../operands";
+import { AC, AF, CF, DF, FLAGS_FIXED, IF, IOPL, IOPL_SHIFT, PF, R_FLAGS, SF, ZF } from "../registers";
+import { endingFamily, family, withFeature } from "./family";
+
+const LAHF_FLAGS = SF | ZF | AF | PF | CF;
+
+function requireIopl(c: Cpu, what: string): void {
+  if (c.cpl > (materialize(c.r) & IOPL) >> IOPL_SHIFT) throw c.gp(`${what} at CPL ${c.cpl} above IOPL`);
+}
+
+function accessFlag(value: number): () => Op {
+  return () => (c) => {
+    if (c.cpl !== 0) throw c.ud(`CLAC or STAC at CPL ${c.cpl}`);
+    c.r[R_FLAGS] = (c.r[R_FLAGS] & ~AC) | value;
+    c.updateAccess();
+  };
+}
+
+function nothing(): Op {
+  return () => {};
+}
+
+export const FLAG_OPS = new Map([
+  ...family(
+    [Mnemonic.Clc, () => (c) => setFlags(c.r, CF, 0)],
+    [Mnemonic.Stc, () => (c) => setFlags(c.r, CF, CF)],
+    [Mnemonic.Cmc, () => (c) => setFlags(c.r, CF, carry(c.r) ? 0 : CF)],
+    [
+      Mnemonic.Cld,
+      () => (c) => {
+        c.r[R_FLAGS] &= ~DF;
+      },
+    ],
+    [
+      Mnemonic.Std,
+      () => (c) => {
+        c.r[R_FLAGS] |= DF;
+      },
+    ],
+    [
+      Mnemonic.Cli,
+      () => (c) => {
+        requireIopl(c, "CLI");
+        c.r[R_FLAGS] &= ~IF;
+      },
+    ],
+    [
+      Mnemonic.Sti,
+      () => (c) => {
+        requireIopl(c, "STI");
+        c.r[R_FLAGS] |= IF;
+      },
+    ],
+    [
+      Mnemonic.Lahf,
+      () => (c) => {
+        c.r8[1] = (materialize(c.r) & LAHF_FLAGS) | FLAGS_FIXED;
+      },
+    ],
+    [Mnemonic.Sahf, () => (c) => setFlags(c.r, LAHF_FLAGS, c.r8[1])],
+    [Mnemonic.Nop, nothing],
+    [Mnemonic.Pause, nothing],
+    [Mnemonic.Lfence, nothing],
+    [Mnemonic.Sfence, nothing],
+    [Mnemonic.Mfence, nothing],
+    [Mnemonic.Endbr64, nothing],
+    [Mnemonic.Endbr32, nothing],
+    [Mnemonic.Reservednop, nothing],
+    [Mnemonic.Prefetchw, nothing],
+    [Mnemonic.Prefetchnta, nothing],
+    [Mnemonic.Prefetcht0, nothing],
+    [Mnemonic.Prefetcht1, nothing],
+    [Mnemonic.Prefetcht2, nothing],
+  ),
+  ...endingFamily(
+    [Mnemonic.Clac, withFeature("smap", accessFlag(0))],
+    [Mnemonic.Stac, withFeature("smap", accessFlag(AC))],
+  ),
+]);

@@ -1,0 +1,188 @@
+/**
+ * The machine: memory, CPU and devices put together, its events, and the run control that a debugger needs.
+ *
+ * Invariant: what happens depends on the start state, memory and devices only, never on how a run is cut into
+ * slices, nor on which events are wanted.
+ */
+import type { PagingState } from "../paging/state";
+import { LDTR, TR } from "./cpu/attributes";
+import { Cpu, type CpuSurroundings } from "./cpu/cpu";
+import type { CpuModel } from "./cpu/model";
+import { R_RIP, R_SEGMENT_BASE, REGISTER_NAMES, SEGMENT_NAMES } from "./cpu/registers";
+import { execute } from "./cpu/run";
+import { CmosRtc } from "./devices/cmos";
+import { DebugExit } from "./devices/debugExit";
+import { IoBus } from "./devices/ioBus";
+import { registerPlatform } from "./devices/platform";
+import { Serial16550 } from "./devices/serial16550";
+import { EVENT_KINDS, type EventKind, type MachineEvent } from "./events";
+import { PhysicalMemory, type PhysicalRange } from "./memory";
+import { RootTracker } from "./rootTracker";
+import type { SegmentState, StartState } from "./startState";
+
+export interface MachineConfig {
+  /** RAM: page aligned, ascending, not overlapping. */
+  ram: readonly PhysicalRange[];
+  cpu: CpuModel;
+  /** "max" (the default) keeps all that the architecture allows, "off" walks on every access, or entries at most. */
+  tlb?: "max" | "off" | number;
+}
+
+/** Why a run came back. */
+export type RunResult =
+  | { reason: "event"; event: MachineEvent }
+  | { reason: "breakpoint" }
+  | { reason: "limit" }
+  | { reason: "ended"; event: MachineEvent };
+
+const FINAL = new Set(EVENT_KINDS.filter((description) => description.final).map(({ kind }) => kind));
+
+export class Machine implements CpuSurroundings {
+  readonly memory: PhysicalMemory;
+  readonly io = new IoBus();
+  readonly model: CpuModel;
+  readonly tlbCapacity: number;
+  readonly cpu: Cpu;
+  readonly serial: Serial16550;
+  /** Called with each wanted event as it happens; true stops the run (a fault is then not delivered yet). */
+  onEvent: (event: MachineEvent) => boolean = () => false;
+  /** Names what lies at a physical address, for explanations; set by who knows symbols. */
+  nameOfPhysical: (physical: number) => string | undefined = () => undefined;
+
+  private wanted: ReadonlySet<EventKind> = new Set(EVENT_KINDS.map(({ kind }) => kind));
+  private readonly roots: RootTracker;
+  private lastEvent: MachineEvent | undefined;
+  private finalEvent: MachineEvent | undefined;
+
+  constructor(config: MachineConfig) {
+    this.memory = new PhysicalMemory(config.ram);
+    this.model = config.cpu;
+    this.tlbCapacity = capacityOf(config.tlb ?? "max");
+    this.cpu = new Cpu(this);
+    this.roots = new RootTracker(this.cpu, (event) => this.cpu.emit(event));
+    const clock = { now: () => this.cpu.now() };
+    this.serial = new Serial16550((text) => this.cpu.emit({ event: "serial", ...this.cpu.here(), text }));
+    this.io.register(Serial16550.FIRST_PORT, Serial16550.LAST_PORT, this.serial);
+    this.io.register(
+      DebugExit.PORT,
+      DebugExit.PORT + 3,
+      new DebugExit((value) => this.cpu.emit({ event: "exit", ...this.cpu.here(), status: value & 0xff })),
+    );
+    registerPlatform(this.io, clock, new CmosRtc(config.ram));
+  }
+
+  /** Instructions retired since the start. */
+  get instructions(): number {
+    return this.cpu.retired;
+  }
+
+  /** The paging state now, for walks that only observe. */
+  get pagingState(): PagingState {
+    return this.cpu.paging;
+  }
+
+  /** The final event after which nothing runs any more, if there was one. */
+  get ended(): MachineEvent | undefined {
+    return this.finalEvent;
+  }
+
+  /** Which kinds of events are made at all; final ones always are. */
+  want(kinds: Iterable<EventKind>): void {
+    this.wanted = new Set([...kinds, ...FINAL]);
+    this.roots.trackWrites(this.wanted.has("table-write"));
+  }
+
+  /** Linear addresses at which a run stops before the instruction there. */
+  setBreakpoints(addresses: Iterable<bigint>): void {
+    this.cpu.code.setBreakpoints(addresses);
+  }
+
+  /** Takes over a start state; everything that is left out is as after reset. */
+  start(state: StartState): void {
+    const { cpu } = this;
+    REGISTER_NAMES.forEach((name, index) => {
+      cpu.setRegister(index, state.registers?.[name] ?? 0n);
+    });
+    SEGMENT_NAMES.forEach((name, index) => {
+      this.setSegment(index, state.segments[name]);
+    });
+    this.setSegment(TR, state.tr ?? { selector: 0, base: 0n, limit: 0xffff, attributes: 0x8b });
+    this.setSegment(LDTR, state.ldtr ?? { selector: 0, base: 0n, limit: 0, attributes: 0 });
+    cpu.gdtBase = state.gdtr?.base ?? 0n;
+    cpu.gdtLimit = state.gdtr?.limit ?? 0;
+    cpu.idtBase = state.idtr?.base ?? 0n;
+    cpu.idtLimit = state.idtr?.limit ?? 0;
+    cpu.cr0 = state.cr0;
+    cpu.cr3 = state.cr3;
+    cpu.cr4 = state.cr4;
+    cpu.efer = state.efer;
+    cpu.setPair(R_RIP, state.rip);
+    cpu.setRflags(state.rflags ?? 2);
+    cpu.setCpl(state.segments.cs.selector & 3);
+    cpu.updatePaging();
+    cpu.updateMode();
+    cpu.mmu.flushAll();
+    this.roots.started();
+  }
+
+  /**
+   * Runs until something stops it, or `instructions` more have been retired.
+   * @throws MemoryExhaustedError
+   */
+  run(instructions: number, passBreakpoint = true): RunResult {
+    if (this.finalEvent !== undefined) return { reason: "ended", event: this.finalEvent };
+    this.lastEvent = undefined;
+    const end = execute(this.cpu, this.cpu.retired + instructions, passBreakpoint);
+    if (this.finalEvent !== undefined) {
+      this.serial.flush();
+      return { reason: "ended", event: this.finalEvent };
+    }
+    if (end === "breakpoint") return { reason: "breakpoint" };
+    if (end === "stopped" && this.lastEvent !== undefined) return { reason: "event", event: this.lastEvent };
+    return { reason: "limit" };
+  }
+
+  /** Runs one instruction, past a breakpoint on it. */
+  step(): RunResult {
+    return this.run(1);
+  }
+
+  // --- what the CPU asks ---
+
+  emit(event: MachineEvent): boolean {
+    const stop = this.onEvent(event);
+    if (FINAL.has(event.event)) this.finalEvent = event;
+    else if (!stop) return false;
+    this.lastEvent = event;
+    return true;
+  }
+
+  wants(kind: EventKind): boolean {
+    return this.wanted.has(kind);
+  }
+
+  nameOf(physical: number): string | undefined {
+    return this.nameOfPhysical(physical);
+  }
+
+  tableWritten(entry: number, oldLow: number, oldHigh: number, newLow: number, newHigh: number): void {
+    this.roots.written(entry, oldLow, oldHigh, newLow, newHigh);
+  }
+
+  rootLoaded(from: number, to: number, value: bigint | undefined): void {
+    this.roots.loaded(from, to, value);
+  }
+
+  private setSegment(index: number, state: SegmentState): void {
+    const { cpu } = this;
+    cpu.selectors[index] = state.selector;
+    cpu.setPair(R_SEGMENT_BASE + 2 * index, state.base);
+    cpu.limits[index] = state.limit;
+    cpu.attributes[index] = state.attributes;
+  }
+}
+
+function capacityOf(tlb: "max" | "off" | number): number {
+  if (tlb === "max") return Number.POSITIVE_INFINITY;
+  return tlb === "off" ? 0 : tlb;
+}

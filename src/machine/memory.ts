@@ -1,0 +1,283 @@
+/**
+ * Physical memory: sparse, a 4 KiB frame costs something from its first write on.
+ *
+ * Frames live in one growing linear buffer (the arena), so that a translated access is a single typed load.
+ * Invariants:
+ * - arena offset 0 is the zero page: it is never written, and stands for every frame not written yet;
+ * - a frame whose `flags` are not 0 is never written without its owner hearing of it (see `FrameFlag`);
+ * - offsets stay below 2^31, so that they are non-negative int32 values.
+ */
+
+/** A half-open range of physical byte addresses, page aligned. */
+export interface PhysicalRange {
+  start: number;
+  end: number;
+}
+
+export const PAGE_SIZE = 4096;
+
+/** The frame holds bytes of translated instructions: a write must invalidate them. */
+export const FRAME_CODE = 1;
+/** A page walk has read entries from the frame: a write may make cached translations stale. */
+export const FRAME_TABLE = 2;
+/** The frame is not RAM. */
+export const FRAME_DEVICE = 4;
+/** Loads and stores of the frame are wanted by somebody (data breakpoints, live-table tracking). */
+export const FRAME_WATCHED = 8;
+
+/** More guest memory was written than this machine holds at once. */
+export class MemoryExhaustedError extends Error {
+  constructor(limit: number) {
+    super(`the guest has written more than ${limit / 2 ** 20} MiB of its memory, which is all this machine can hold`);
+    this.name = "MemoryExhaustedError";
+  }
+}
+
+declare const WebAssembly: {
+  Memory: new (descriptor: { initial: number; maximum: number }) => {
+    readonly buffer: ArrayBuffer;
+    grow(pages: number): number;
+  };
+};
+
+const WASM_PAGE = 65536;
+const GROWTH = 8 * 2 ** 20;
+const CHUNK_FRAMES = 512;
+const CHUNK_BYTES = CHUNK_FRAMES * PAGE_SIZE;
+/** Resident bytes at most: below 2^31 by one growth step, and a multiple of it. */
+const ARENA_LIMIT = 2 ** 31 - GROWTH;
+
+/** 512 frames: where each lies in the arena (0 = nowhere yet) and its flags. */
+interface Chunk {
+  readonly slots: Int32Array;
+  readonly flags: Uint8Array;
+}
+
+export class PhysicalMemory {
+  readonly ram: readonly PhysicalRange[];
+  /** View of the whole arena; replaced when the arena grows. */
+  view: DataView;
+  bytes: Uint8Array;
+  /** Called after a frame got its place in the arena: cached offsets of the zero page may be wrong now. */
+  onFrameAllocated: () => void = () => {};
+
+  private readonly arena: { readonly buffer: ArrayBuffer; grow(pages: number): number };
+  private readonly chunks = new Map<number, Chunk>();
+  private lastNumber = -1;
+  private lastChunk: Chunk | undefined;
+  private used = PAGE_SIZE;
+
+  /**
+   * @param ram the ranges that are RAM: page aligned, ascending, not overlapping, below 2^52.
+   * @throws RangeError where they are not.
+   */
+  constructor(ram: readonly PhysicalRange[]) {
+    checkRanges(ram);
+    this.ram = ram;
+    this.arena = new WebAssembly.Memory({ initial: GROWTH / WASM_PAGE, maximum: 2 ** 31 / WASM_PAGE });
+    this.view = new DataView(this.arena.buffer);
+    this.bytes = new Uint8Array(this.arena.buffer);
+  }
+
+  /** Bytes of the arena that frames occupy. */
+  get residentBytes(): number {
+    return this.used - PAGE_SIZE;
+  }
+
+  /** Whether the byte at a physical address is RAM. */
+  isRam(address: number): boolean {
+    return this.ram.some((range) => address >= range.start && address < range.end);
+  }
+
+  /** The arena offset from which the frame of a physical address may be read; -1 outside of RAM. */
+  readOffset(address: number): number {
+    const chunk = this.chunkOf(address);
+    const index = frameIndex(address);
+    return (chunk.flags[index] & FRAME_DEVICE) !== 0 ? -1 : chunk.slots[index];
+  }
+
+  /**
+   * The arena offset at which the frame of a physical address may be written; -1 outside of RAM.
+   * @throws MemoryExhaustedError
+   */
+  writeOffset(address: number): number {
+    const chunk = this.chunkOf(address);
+    const index = frameIndex(address);
+    if ((chunk.flags[index] & FRAME_DEVICE) !== 0) return -1;
+    return chunk.slots[index] !== 0 ? chunk.slots[index] : this.allocate(chunk, index);
+  }
+
+  /** The flags of the frame of a physical address. */
+  flagsOf(address: number): number {
+    return this.chunkOf(address).flags[frameIndex(address)];
+  }
+
+  setFlag(address: number, flag: number): void {
+    this.chunkOf(address).flags[frameIndex(address)] |= flag;
+  }
+
+  clearFlag(address: number, flag: number): void {
+    this.chunkOf(address).flags[frameIndex(address)] &= ~flag;
+  }
+
+  /** Reads within one frame; all ones outside of RAM. Signed, like every 32-bit value here. */
+  read32(address: number): number {
+    if ((address & 0xfff) > PAGE_SIZE - 4) return Number(BigInt.asIntN(32, this.readBig(address, 4)));
+    const offset = this.readOffset(address);
+    return offset < 0 ? -1 : this.view.getInt32(offset + (address & 0xfff), true);
+  }
+
+  /** Unsigned byte. */
+  read8(address: number): number {
+    const offset = this.readOffset(address);
+    return offset < 0 ? 0xff : this.view.getUint8(offset + (address & 0xfff));
+  }
+
+  /** Unsigned 16-bit value. */
+  read16(address: number): number {
+    return this.read8(address) | (this.read8(address + 1) << 8);
+  }
+
+  /** Unsigned 64-bit value. */
+  read64(address: number): bigint {
+    return this.readBig(address, 8);
+  }
+
+  write8(address: number, value: number): void {
+    const offset = this.writeOffset(address);
+    if (offset >= 0) this.view.setUint8(offset + (address & 0xfff), value);
+  }
+
+  write16(address: number, value: number): void {
+    this.write8(address, value);
+    this.write8(address + 1, value >>> 8);
+  }
+
+  write32(address: number, value: number): void {
+    if ((address & 0xfff) > PAGE_SIZE - 4) {
+      this.write16(address, value);
+      this.write16(address + 2, value >>> 16);
+      return;
+    }
+    const offset = this.writeOffset(address);
+    if (offset >= 0) this.view.setInt32(offset + (address & 0xfff), value, true);
+  }
+
+  write64(address: number, value: bigint): void {
+    this.write32(address, Number(BigInt.asIntN(32, value)));
+    this.write32(address + 4, Number(BigInt.asIntN(32, value >> 32n)));
+  }
+
+  /** Sets bits of a 32-bit little-endian value, as the CPU's locked update of an entry does. */
+  orEntry(address: number, bits: number): void {
+    this.write32(address, this.read32(address) | bits);
+  }
+
+  /** A copy of `length` bytes from a physical address. */
+  readBytes(address: number, length: number): Uint8Array {
+    const result = new Uint8Array(length);
+    forEachPage(address, length, (at, done, count) => {
+      const offset = this.readOffset(at);
+      if (offset < 0) result.fill(0xff, done, done + count);
+      else if (offset > 0) {
+        const from = offset + (at & 0xfff);
+        result.set(this.bytes.subarray(from, from + count), done);
+      }
+    });
+    return result;
+  }
+
+  /** Writes bytes; what falls outside of RAM is lost. @throws MemoryExhaustedError */
+  writeBytes(address: number, bytes: Uint8Array): void {
+    forEachPage(address, bytes.length, (at, done, count) => {
+      const offset = this.writeOffset(at);
+      if (offset >= 0) this.bytes.set(bytes.subarray(done, done + count), offset + (at & 0xfff));
+    });
+  }
+
+  /** Fills bytes; zeroing frames that were never written costs nothing. @throws MemoryExhaustedError */
+  fill(address: number, length: number, byte: number): void {
+    forEachPage(address, length, (at, _done, count) => {
+      if (byte === 0 && this.readOffset(at) === 0) return;
+      const offset = this.writeOffset(at);
+      if (offset < 0) return;
+      const from = offset + (at & 0xfff);
+      this.bytes.fill(byte, from, from + count);
+    });
+  }
+
+  private readBig(address: number, length: number): bigint {
+    let value = 0n;
+    for (let i = length - 1; i >= 0; i--) value = (value << 8n) | BigInt(this.read8(address + i));
+    return value;
+  }
+
+  private chunkOf(address: number): Chunk {
+    const number = Math.floor(address / CHUNK_BYTES);
+    if (number === this.lastNumber) return this.lastChunk!;
+    let chunk = this.chunks.get(number);
+    if (chunk === undefined) {
+      chunk = this.newChunk(number);
+      this.chunks.set(number, chunk);
+    }
+    this.lastNumber = number;
+    this.lastChunk = chunk;
+    return chunk;
+  }
+
+  private newChunk(number: number): Chunk {
+    const start = number * CHUNK_BYTES;
+    const flags = new Uint8Array(CHUNK_FRAMES).fill(FRAME_DEVICE);
+    for (const range of this.ram) {
+      const from = Math.max(0, (range.start - start) / PAGE_SIZE);
+      const to = Math.min(CHUNK_FRAMES, (range.end - start) / PAGE_SIZE);
+      if (from < to) flags.fill(0, from, to);
+    }
+    return { slots: new Int32Array(CHUNK_FRAMES), flags };
+  }
+
+  private allocate(chunk: Chunk, index: number): number {
+    if (this.used >= this.bytes.length) this.grow();
+    const offset = this.used;
+    this.used += PAGE_SIZE;
+    chunk.slots[index] = offset;
+    this.onFrameAllocated();
+    return offset;
+  }
+
+  private grow(): void {
+    if (this.used >= ARENA_LIMIT) throw new MemoryExhaustedError(ARENA_LIMIT);
+    this.arena.grow(GROWTH / WASM_PAGE);
+    this.view = new DataView(this.arena.buffer);
+    this.bytes = new Uint8Array(this.arena.buffer);
+  }
+}
+
+function frameIndex(address: number): number {
+  return Math.floor(address / PAGE_SIZE) % CHUNK_FRAMES;
+}
+
+function checkRanges(ram: readonly PhysicalRange[]): void {
+  let last = 0;
+  for (const { start, end } of ram) {
+    if (start % PAGE_SIZE !== 0 || end % PAGE_SIZE !== 0) throw new RangeError("RAM ranges must be page aligned");
+    if (start < last || end <= start || end > 2 ** 52) {
+      throw new RangeError("RAM ranges must ascend without overlap below 2^52");
+    }
+    last = end;
+  }
+}
+
+/** Calls `visit(address, bytes before it, bytes in this page)` for each page that a range touches. */
+function forEachPage(
+  address: number,
+  length: number,
+  visit: (at: number, done: number, count: number) => void,
+): void {
+  for (let done = 0; done < length; ) {
+    const at = address + done;
+    const count = Math.min(PAGE_SIZE - (at & 0xfff), length - done);
+    visit(at, done, count);
+    done += count;
+  }
+}

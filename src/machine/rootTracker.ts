@@ -1,0 +1,113 @@
+/**
+ * What happens to root tables: loads of CR3, switchovers, and resets, that is, a root that lost present entries and
+ * was loaded again.
+ *
+ * Invariant: while paging is on, the frame of the root is flagged as a table, so that every write to it is seen.
+ */
+import type { Cpu } from "./cpu/cpu";
+import type { MachineEvent } from "./events";
+import { LiveTables } from "./liveTables";
+import { FRAME_TABLE } from "./memory";
+
+export class RootTracker {
+  /** Entries of the present root that were present at some time since its last load. */
+  private seen = new Uint8Array(1024);
+  private readonly live: LiveTables;
+  private tracking = false;
+
+  constructor(
+    private readonly cpu: Cpu,
+    private readonly emit: (event: MachineEvent) => void,
+  ) {
+    this.live = new LiveTables(cpu);
+  }
+
+  /** Turns the reporting of writes to live tables on or off. */
+  trackWrites(on: boolean): void {
+    this.tracking = on;
+    if (on) this.live.rebuild();
+  }
+
+  /** A start state was taken over. */
+  started(): void {
+    if (this.cpu.paging.levels !== 0) this.adopt();
+  }
+
+  /**
+   * A root was loaded.
+   * @param from the root before, -1 where paging was off
+   * @param value what was moved to CR3; undefined where paging was turned on with CR3 as it was
+   */
+  loaded(from: number, to: number, value: bigint | undefined): void {
+    const { cpu } = this;
+    if (cpu.paging.levels === 0) {
+      if (value !== undefined) this.emit({ event: "cr3-load", ...cpu.here(), value, from: to, to });
+      return;
+    }
+    const cleared = from === to ? this.lost() : 0;
+    this.adopt();
+    if (value !== undefined) this.emit({ event: "cr3-load", ...cpu.here(), value, from: from < 0 ? to : from, to });
+    if (from < 0) return;
+    if (from !== to) this.emit({ event: "switchover", ...cpu.here(), from, to });
+    else if (cleared > 0) this.emit({ event: "reset", ...cpu.here(), root: to, cleared });
+  }
+
+  /** An entry in a watched frame or in a frame that walks have read changed. */
+  written(entry: number, oldLow: number, oldHigh: number, newLow: number, newHigh: number): void {
+    const { root } = this.cpu.paging;
+    if (entry >= root && entry < root + this.bytes() && (newLow & 1) !== 0) this.seen[(entry - root) / this.stride()] = 1;
+    if (!this.tracking) return;
+    const place = this.live.placeOf(entry);
+    if (place === undefined) return;
+    this.emit({
+      event: "table-write",
+      ...this.cpu.here(),
+      entry,
+      level: place.level,
+      address: place.address,
+      old: join(oldLow, oldHigh),
+      new: join(newLow, newHigh),
+    });
+    this.live.entryChanged(place, oldLow, newLow, newHigh);
+  }
+
+  /** Bytes of an entry. */
+  private stride(): number {
+    return this.cpu.paging.levels === 2 ? 4 : 8;
+  }
+
+  /** Bytes of the root: a page, or the four entries of a PDPT. */
+  private bytes(): number {
+    return this.cpu.paging.levels === 3 ? 32 : 4096;
+  }
+
+  private adopt(): void {
+    const { memory, mmu, paging } = this.cpu;
+    memory.setFlag(paging.root, FRAME_TABLE);
+    mmu.flushCache();
+    this.forEachEntry((index, present) => {
+      this.seen[index] = present ? 1 : 0;
+    });
+    if (this.tracking) this.live.rebuild();
+  }
+
+  private lost(): number {
+    let lost = 0;
+    this.forEachEntry((index, present) => {
+      if (!present && this.seen[index] !== 0) lost++;
+    });
+    return lost;
+  }
+
+  private forEachEntry(visit: (index: number, present: boolean) => void): void {
+    const { memory, paging } = this.cpu;
+    const stride = this.stride();
+    for (let index = 0; index < this.bytes() / stride; index++) {
+      visit(index, (memory.read32(paging.root + index * stride) & 1) !== 0);
+    }
+  }
+}
+
+function join(low: number, high: number): bigint {
+  return (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
+}

@@ -1,0 +1,211 @@
+/**
+ * The translation lookaside buffer and the paging-structure caches (SDM vol. 3A, 4.10), as software may see them:
+ * nothing leaves them but by an invalidation that the architecture demands, or for want of room.
+ *
+ * Invariants: an entry is tagged with the PCID under which it was made; an entry with `global` set answers for
+ * every PCID; only translations that were present and broke no reserved bit get in.
+ */
+
+/** A cached translation of one page. */
+export interface TlbEntry {
+  /** Linear page number (linear address / page size, as an unsigned number). */
+  readonly page: number;
+  readonly pcid: number;
+  readonly pageShift: number;
+  /** Physical address of the page. */
+  readonly frame: number;
+  /** RIGHT_* bits accumulated over the levels. */
+  readonly rights: number;
+  readonly key: number;
+  readonly global: boolean;
+  /** The D flag of the leaf when it was read; a write through a clean entry walks again. */
+  readonly dirty: boolean;
+  /** Instruction count at which it was made. */
+  readonly made: number;
+  /** The table generation for which it was last seen to agree (or was reported stale). */
+  checked: number;
+}
+
+/** A cached non-leaf entry: where the walk of an address may go on. */
+export interface StructureEntry {
+  /** Linear address / the span of the entry. */
+  readonly prefix: number;
+  /** The level of the table that it points to. */
+  readonly level: number;
+  readonly table: number;
+  readonly rights: number;
+  /** As in `TlbEntry`. */
+  checked: number;
+}
+
+const PAGE_SHIFTS = [12, 21, 22, 30] as const;
+
+/** Entries of one page size: by PCID, then by page number; and the global ones. */
+class SizeClass {
+  readonly byPcid = new Map<number, Map<number, TlbEntry>>();
+  readonly global = new Map<number, TlbEntry>();
+
+  constructor(readonly pageShift: number) {}
+
+  find(pcid: number, page: number): TlbEntry | undefined {
+    return this.byPcid.get(pcid)?.get(page) ?? this.global.get(page);
+  }
+
+  get size(): number {
+    let size = this.global.size;
+    for (const entries of this.byPcid.values()) size += entries.size;
+    return size;
+  }
+}
+
+export class Tlb {
+  /** Translations held at most; Infinity never evicts. */
+  readonly capacity: number;
+  private readonly classes = PAGE_SHIFTS.map((shift) => new SizeClass(shift));
+  private readonly structures = new Map<number, Map<number, StructureEntry>[]>();
+  /** In the order in which they came, for first-in first-out replacement; only kept with a finite capacity. */
+  private readonly queue = new Set<TlbEntry>();
+
+  /** @param capacity 1.. or Infinity */
+  constructor(capacity: number) {
+    this.capacity = capacity;
+  }
+
+  /** The entry that translates a 4 KiB linear page number under a PCID. */
+  find(pcid: number, page4K: number): TlbEntry | undefined {
+    for (const sizeClass of this.classes) {
+      const page = Math.floor(page4K / 2 ** (sizeClass.pageShift - 12));
+      const entry = sizeClass.find(pcid, page);
+      if (entry !== undefined) return entry;
+    }
+    return undefined;
+  }
+
+  insert(entry: TlbEntry): void {
+    const sizeClass = this.classOf(entry.pageShift);
+    if (entry.global) sizeClass.global.set(entry.page, entry);
+    else mapFor(sizeClass.byPcid, entry.pcid).set(entry.page, entry);
+    if (this.capacity === Number.POSITIVE_INFINITY) return;
+    this.queue.add(entry);
+    for (const oldest of this.queue) {
+      if (this.queue.size <= this.capacity) break;
+      this.remove(oldest);
+    }
+  }
+
+  /** Every entry, for views and for checks. */
+  *entries(): Generator<TlbEntry> {
+    for (const sizeClass of this.classes) {
+      yield* sizeClass.global.values();
+      for (const entries of sizeClass.byPcid.values()) yield* entries.values();
+    }
+  }
+
+  get size(): number {
+    return this.classes.reduce((sum, sizeClass) => sum + sizeClass.size, 0);
+  }
+
+  /** The cached structure entry nearest to the leaf that covers a 4 KiB page number. */
+  findStructure(pcid: number, page4K: number): StructureEntry | undefined {
+    const levels = this.structures.get(pcid);
+    if (levels === undefined) return undefined;
+    for (let span = 0; span < levels.length; span++) {
+      const found = levels[span]?.get(Math.floor(page4K / 2 ** span));
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  /** @param spanShift log2 of the linear span of the entry, less 12 */
+  insertStructure(pcid: number, spanShift: number, entry: StructureEntry): void {
+    let levels = this.structures.get(pcid);
+    if (levels === undefined) {
+      levels = [];
+      this.structures.set(pcid, levels);
+    }
+    levels[spanShift] ??= new Map();
+    levels[spanShift].set(entry.prefix, entry);
+  }
+
+  /** Everything, global entries and all PCIDs too. */
+  flushAll(): void {
+    for (const sizeClass of this.classes) {
+      sizeClass.global.clear();
+      sizeClass.byPcid.clear();
+    }
+    this.structures.clear();
+    this.queue.clear();
+  }
+
+  /** All entries of all PCIDs but the global ones (INVPCID type 3). */
+  flushNonGlobal(): void {
+    for (const sizeClass of this.classes) {
+      for (const entries of sizeClass.byPcid.values()) this.forget(entries);
+      sizeClass.byPcid.clear();
+    }
+    this.structures.clear();
+  }
+
+  /** The entries of a PCID but for global ones (MOV to CR3, INVPCID type 1). */
+  flushPcid(pcid: number): void {
+    for (const sizeClass of this.classes) {
+      const entries = sizeClass.byPcid.get(pcid);
+      if (entries === undefined) continue;
+      this.forget(entries);
+      sizeClass.byPcid.delete(pcid);
+    }
+    this.structures.delete(pcid);
+  }
+
+  /**
+   * The entries of a linear address under a PCID, whatever their size, and the PCID's structure entries.
+   * @param globals whether global entries of the address go too (INVLPG, #PF; not INVPCID type 0)
+   * @param allStructures all structure entries of the PCID (INVLPG), or only those the address would use (#PF)
+   */
+  flushAddress(pcid: number, page4K: number, globals: boolean, allStructures: boolean): void {
+    for (const sizeClass of this.classes) {
+      const page = Math.floor(page4K / 2 ** (sizeClass.pageShift - 12));
+      this.drop(sizeClass.byPcid.get(pcid), page);
+      if (globals) this.drop(sizeClass.global, page);
+    }
+    if (allStructures) {
+      this.structures.delete(pcid);
+      return;
+    }
+    this.structures.get(pcid)?.forEach((entries, span) => {
+      entries.delete(Math.floor(page4K / 2 ** span));
+    });
+  }
+
+  private remove(entry: TlbEntry): void {
+    const sizeClass = this.classOf(entry.pageShift);
+    const entries = entry.global ? sizeClass.global : sizeClass.byPcid.get(entry.pcid);
+    if (entries?.get(entry.page) === entry) entries.delete(entry.page);
+    this.queue.delete(entry);
+  }
+
+  private drop(entries: Map<number, TlbEntry> | undefined, page: number): void {
+    const entry = entries?.get(page);
+    if (entry === undefined) return;
+    entries!.delete(page);
+    this.queue.delete(entry);
+  }
+
+  private forget(entries: Map<number, TlbEntry>): void {
+    if (this.queue.size === 0) return;
+    for (const entry of entries.values()) this.queue.delete(entry);
+  }
+
+  private classOf(pageShift: number): SizeClass {
+    return this.classes[PAGE_SHIFTS.indexOf(pageShift as (typeof PAGE_SHIFTS)[number])];
+  }
+}
+
+function mapFor(maps: Map<number, Map<number, TlbEntry>>, pcid: number): Map<number, TlbEntry> {
+  let entries = maps.get(pcid);
+  if (entries === undefined) {
+    entries = new Map();
+    maps.set(pcid, entries);
+  }
+  return entries;
+}
