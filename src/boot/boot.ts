@@ -1,0 +1,193 @@
+/**
+ * From an image's bytes to a machine that stands at its entry. Nothing here reads files or writes memory before
+ * `apply`: files come in as bytes, and what comes out says what lies where.
+ */
+import type { PhysicalRange } from "../machine/memory";
+import type { StartState } from "../machine/startState";
+import { type ElfImage, parseElf } from "../symbols/elf";
+import { Symbols } from "../symbols/symbols";
+import { bootElfEntry } from "./elfEntry";
+import { chooseEntry, type EntryMethod, type SupportedEntry } from "./entry";
+import { ImageError, UsageError } from "./errors";
+import { type BootMemory, Layout, type Placement } from "./layout";
+import { bootLinux64, type Linux64Options } from "./linux64";
+import { type LoadedImage, loadImage } from "./load";
+import { type CpuVendor, type E820Entry, type MemoryMap, parseE820, pcMemoryMap } from "./memoryMap";
+import type { BootProgram, SymbolPatch } from "./programs/program";
+import { bootPvh } from "./pvh";
+import { wholeFile } from "./ramdisk";
+import { readSettings, type SettingTexts } from "./settings";
+import { GIB } from "./values";
+
+export { ENTRY_METHODS, type EntryMethod } from "./entry";
+export { ImageError, UsageError } from "./errors";
+export type { BootMemory, Placement } from "./layout";
+export { BOOT_PROGRAMS, type BootProgram, findProgram, requireProgram } from "./programs";
+export { readSettings, type SettingDeclaration, Settings, type SettingTexts } from "./settings";
+
+/** What a machine and the user bring along; what is left out is chosen. */
+export interface BootOptions {
+  /** Bytes of RAM; not together with `e820`. 4 GiB, or what a bundled program is made for, unless given. */
+  memory?: number;
+  /** The memory map as text (see `parseE820`). */
+  e820?: string;
+  /** The CPU model's vendor: part of the physical address space is reserved with AMD's. */
+  vendor?: CpuVendor;
+  cmdline?: string;
+  /** The contents of an initial RAM disk. */
+  initrd?: Uint8Array;
+  /** `auto` unless given. */
+  entry?: EntryMethod;
+  /** Physical address of the lowest segment; as linked unless given. */
+  load?: number;
+}
+
+/** A machine's memory and CPU at an image's entry. */
+export interface Boot {
+  /** What the machine's RAM has to be. */
+  ram: readonly PhysicalRange[];
+  /** What the guest is told of its memory. */
+  e820: readonly E820Entry[];
+  entry: SupportedEntry;
+  start: StartState;
+  /** Bytes from the physical addresses that the image was linked for to where it lies; may be negative. */
+  loadDelta: number;
+  /** What lies where in physical memory, by address. */
+  placements: readonly Placement[];
+  image: ElfImage;
+  /** Puts everything into the machine's memory. @throws what writing to it throws */
+  apply(memory: BootMemory): void;
+}
+
+const DEFAULT_MEMORY = 4 * GIB;
+
+/**
+ * Boots an ELF image of the user's.
+ * @throws ImageError where the image cannot be used, UsageError where the options do not fit it or each other
+ */
+export function bootImage(bytes: Uint8Array, options: BootOptions = {}): Boot {
+  const image = parseImage(bytes);
+  const entry = chooseEntry(image, options.entry ?? "auto");
+  const layout = new Layout(memoryMapOf(options, options.e820, DEFAULT_MEMORY));
+  const loaded = loadImage(layout, image, options.load);
+  const start = enter(entry, layout, loaded, {
+    cmdline: options.cmdline ?? "",
+    ...(options.initrd === undefined ? {} : { ramdisk: wholeFile(options.initrd) }),
+  });
+  return bootOf(layout, loaded, entry, start);
+}
+
+/** The path under guests/ of the image that a program uses with these settings. @throws UsageError */
+export function programImage(program: BootProgram, settings: SettingTexts): string {
+  return program.image(readSettings(program.name, program.settings, settings));
+}
+
+/**
+ * Boots a bundled program.
+ * @param bytes the image that `programImage` names
+ * @throws ImageError where the image cannot be used, UsageError where settings and options do not fit each other
+ */
+export function bootProgram(
+  program: BootProgram,
+  settings: SettingTexts,
+  bytes: Uint8Array,
+  options: BootOptions = {},
+): Boot {
+  const { entry = "auto" } = options;
+  if (entry !== "auto" && entry !== "linux64") {
+    throw new UsageError(`${program.name} is entered by linux64, not by ${entry}`);
+  }
+  const plan = program.plan(readSettings(program.name, program.settings, settings), options.initrd);
+  const e820 = either("e820", plan.e820, options.e820);
+  const layout = new Layout(memoryMapOf(options, e820, program.defaultMemory));
+  const loaded = loadImage(layout, parseImage(bytes), either("load", plan.load, options.load));
+  const cmdline = options.cmdline ?? program.defaultCmdline;
+  const start = bootLinux64(layout, loaded, { ...plan.linux64, cmdline });
+  patchSymbols(layout, loaded, plan.patches);
+  return bootOf(layout, loaded, "linux64", start);
+}
+
+/** @throws UsageError where a setting and an option contradict each other */
+function either<T>(name: string, setting: T | undefined, option: T | undefined): T | undefined {
+  if (setting !== undefined && option !== undefined && setting !== option) {
+    throw new UsageError(`${name} is given twice, as a setting and as an option, with different values`);
+  }
+  return setting ?? option;
+}
+
+function parseImage(bytes: Uint8Array): ElfImage {
+  if (isBzImage(bytes)) {
+    throw new ImageError(
+      "the file is a bzImage, which is not supported yet: use the vmlinux that it was made from",
+    );
+  }
+  return parseElf(bytes);
+}
+
+/** The setup header's magic, "HdrS", in the first sector but one. */
+function isBzImage(bytes: Uint8Array): boolean {
+  return [0x48, 0x64, 0x72, 0x53].every((byte, index) => bytes[0x202 + index] === byte);
+}
+
+function memoryMapOf(options: BootOptions, e820: string | undefined, defaultMemory: number): MemoryMap {
+  if (e820 === undefined) return pcMemoryMap(options.memory ?? defaultMemory, options.vendor);
+  if (options.memory !== undefined) {
+    throw new UsageError(
+      "an e820 map decides how much memory there is: give either the map or a memory size",
+    );
+  }
+  return parseE820(e820);
+}
+
+function enter(
+  entry: SupportedEntry,
+  layout: Layout,
+  loaded: LoadedImage,
+  options: Linux64Options,
+): StartState {
+  switch (entry) {
+    case "pvh":
+      return bootPvh(layout, loaded, options);
+    case "linux64":
+      return bootLinux64(layout, loaded, options);
+    case "elf":
+      refuseUnreachable(options);
+      return bootElfEntry(layout, loaded);
+  }
+}
+
+/** Without a boot protocol there is nobody to tell. */
+function refuseUnreachable({ cmdline, ramdisk }: Linux64Options): void {
+  const what = ramdisk !== undefined ? "an initial RAM disk" : cmdline !== "" ? "a command line" : undefined;
+  if (what === undefined) return;
+  throw new UsageError(`the plain ELF entry has no way to hand over ${what}: use --entry pvh or linux64`);
+}
+
+/** @throws ImageError where the image lacks a symbol, or it lies outside of the image */
+function patchSymbols(layout: Layout, loaded: LoadedImage, patches: readonly SymbolPatch[]): void {
+  if (patches.length === 0) return;
+  const symbols = Symbols.fromElf(loaded.image, { loadDelta: loaded.delta });
+  for (const { symbol, offset, value } of patches) {
+    const address = symbols.addressOf(symbol);
+    const physical = address === undefined ? undefined : symbols.physicalOf(address + BigInt(offset));
+    if (physical === undefined) {
+      throw new ImageError(
+        `the image has no data at the symbol ${symbol}+${offset}, where its settings belong`,
+      );
+    }
+    layout.write(physical, Uint8Array.of(value, value >>> 8, value >>> 16, value >>> 24));
+  }
+}
+
+function bootOf(layout: Layout, loaded: LoadedImage, entry: SupportedEntry, start: StartState): Boot {
+  return {
+    ram: layout.memoryMap.ram,
+    e820: layout.memoryMap.e820,
+    entry,
+    start,
+    loadDelta: loaded.delta,
+    placements: layout.placements,
+    image: loaded.image,
+    apply: (memory) => layout.apply(memory),
+  };
+}

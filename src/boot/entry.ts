@@ -1,0 +1,68 @@
+/** How an image is entered: what the user asked for, or the best of what the image offers. */
+import { type ElfImage, PT_LOAD } from "../symbols/elf";
+import { UsageError } from "./errors";
+import { pvhEntry } from "./pvh";
+
+/** The ways of entering an image. What is not supported yet is refused with a sentence. */
+export const ENTRY_METHODS = [
+  { name: "auto", supported: true, description: "the best that the image offers" },
+  { name: "pvh", supported: true, description: "PVH: 32-bit protected mode, EBX = hvm_start_info" },
+  { name: "linux64", supported: true, description: "Linux's 64-bit entry: long mode, RSI = boot_params" },
+  { name: "elf", supported: true, description: "the ELF entry point without a boot protocol" },
+  { name: "multiboot", supported: false, description: "Multiboot 1" },
+  { name: "xen-pv", supported: false, description: "a paravirtual Xen domain" },
+] as const;
+
+export type EntryMethod = (typeof ENTRY_METHODS)[number]["name"];
+export type SupportedEntry = "pvh" | "linux64" | "elf";
+
+/** Multiboot 1 headers lie in the first 8 KiB of the file, aligned to 4 bytes. */
+const MULTIBOOT_SEARCH = 8192;
+const MULTIBOOT_MAGIC = 0x1badb002;
+/** __START_KERNEL_map: where Linux on x86-64 is linked to. */
+const LINUX_KERNEL_MAP = 0xffffffff80000000n;
+/** XEN_ELFNOTE_ENTRY: the virtual address of the entry of a paravirtual domain. */
+const XEN_PV_ENTRY = 1;
+
+/**
+ * Chooses the entry method: PVH where the image names such an entry, Linux's 64-bit entry where it is linked like
+ * Linux, its ELF entry otherwise.
+ * @throws UsageError where the method is not supported, ImageError where the image's notes are corrupt
+ */
+export function chooseEntry(image: ElfImage, wanted: EntryMethod): SupportedEntry {
+  if (wanted !== "auto") return requireSupported(wanted);
+  if (pvhEntry(image) !== undefined) return "pvh";
+  if (hasMultibootHeader(image.bytes)) return requireSupported("multiboot");
+  if (isLinuxLike(image)) return "linux64";
+  if (isXenPv(image)) return requireSupported("xen-pv");
+  return "elf";
+}
+
+function requireSupported(method: EntryMethod): SupportedEntry {
+  if (method === "pvh" || method === "linux64" || method === "elf") return method;
+  const name = method === "multiboot" ? "Multiboot" : "Xen PV";
+  throw new UsageError(`the ${name} entry is not supported yet: use --entry pvh, linux64 or elf`);
+}
+
+/** Whether the first 8 KiB hold a Multiboot 1 header: magic, flags and a checksum that makes the sum 0. */
+function hasMultibootHeader(bytes: Uint8Array): boolean {
+  const length = Math.min(bytes.length, MULTIBOOT_SEARCH) & ~3;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, length);
+  for (let at = 0; at + 12 <= length; at += 4) {
+    if (view.getUint32(at, true) !== MULTIBOOT_MAGIC) continue;
+    if (((MULTIBOOT_MAGIC + view.getUint32(at + 4, true) + view.getUint32(at + 8, true)) | 0) === 0)
+      return true;
+  }
+  return false;
+}
+
+function isLinuxLike(image: ElfImage): boolean {
+  return (
+    image.class === 64 &&
+    image.segments.some((segment) => segment.type === PT_LOAD && segment.virtualAddress >= LINUX_KERNEL_MAP)
+  );
+}
+
+function isXenPv(image: ElfImage): boolean {
+  return image.notes().some(({ name, type }) => name === "Xen" && type === XEN_PV_ENTRY);
+}

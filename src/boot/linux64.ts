@@ -1,0 +1,113 @@
+/**
+ * The 64-bit entry of Linux (Linux documentation: "The Linux/x86 Boot Protocol", section "64-bit Boot Protocol"):
+ * long mode, paging on, an identity map of the kernel, boot_params and the command line, CS = __BOOT_CS,
+ * DS = ES = SS = __BOOT_DS, RSI = boot_params, interrupts off. There is no stack.
+ *
+ * Unless told otherwise boot_params lies at 0x10000 and the command line at 0x20000; the GDT and the page tables of
+ * the loader take the lowest free memory from 0x1000 on. The identity map holds nothing but what the protocol names
+ * and the GDT: what else a kernel touches, it has to map itself.
+ */
+import type { StartState } from "../machine/startState";
+import { BOOT_PARAMS_SIZE, buildBootParams, COMMAND_LINE_SIZE } from "./bootParams";
+import { cString } from "./bytes";
+import { BOOT_CS, BOOT_DS, buildBootGdt, flatSegments } from "./descriptors";
+import { UsageError } from "./errors";
+import { buildIdentityMap } from "./identityMap";
+import type { Layout } from "./layout";
+import type { LoadedImage } from "./load";
+import { placeRamdisk, type SparseFile } from "./ramdisk";
+
+/** PG NE ET PE. */
+export const CR0_LONG_MODE = 0x80000031;
+export const CR4_PAE = 0x20;
+/** LMA LME. */
+export const EFER_LONG_MODE = 0x500;
+
+const DEFAULT_BOOT_PARAMS = 0x10000;
+const DEFAULT_CMDLINE = 0x20000;
+
+/** What a boot is given besides the kernel. Addresses are physical; the loader chooses those that are left out. */
+export interface Linux64Options {
+  cmdline: string;
+  ramdisk?: SparseFile;
+  bootParamsAddress?: number;
+  cmdlineAddress?: number;
+  ramdiskAddress?: number;
+}
+
+/**
+ * Lays out everything the kernel is given.
+ * @throws UsageError where things do not fit; ImageError where the image has no such entry
+ */
+export function bootLinux64(layout: Layout, kernel: LoadedImage, options: Linux64Options): StartState {
+  if (kernel.image.class !== 64) {
+    throw new UsageError("the image is 32-bit, so it has no 64-bit Linux entry: use --entry pvh or elf");
+  }
+  const entry = kernel.entry();
+  const text = cString(options.cmdline, "the command line", COMMAND_LINE_SIZE);
+  const bootParams = place(
+    layout,
+    "boot_params",
+    BOOT_PARAMS_SIZE,
+    options.bootParamsAddress,
+    DEFAULT_BOOT_PARAMS,
+  );
+  const cmdline = place(layout, "command line", text.length, options.cmdlineAddress, DEFAULT_CMDLINE);
+  const ramdisk = ramdiskOf(layout, options);
+  layout.write(cmdline, text);
+  layout.write(
+    bootParams,
+    buildBootParams({
+      e820: layout.memoryMap.e820,
+      cmdline,
+      kernel: { address: kernel.start, size: kernel.end - kernel.start },
+      ...(ramdisk === undefined ? {} : { ramdisk }),
+    }),
+  );
+  const gdtr = buildBootGdt(layout, 64);
+  const gdt = Number(gdtr.base);
+  const cr3 = buildIdentityMap(layout, [
+    ...kernel.ranges,
+    { start: bootParams, end: bootParams + BOOT_PARAMS_SIZE },
+    { start: cmdline, end: cmdline + text.length },
+    { start: gdt, end: gdt + gdtr.limit + 1 },
+  ]);
+  return {
+    ...longModeState(entry, cr3, gdtr),
+    registers: { rsi: BigInt(bootParams) },
+  };
+}
+
+/** Long mode as a 64-bit loader leaves it: flat segments, interrupts off. */
+export function longModeState(entry: number, cr3: number, gdtr: { base: bigint; limit: number }): StartState {
+  return {
+    rip: BigInt(entry),
+    cr0: CR0_LONG_MODE,
+    cr3: BigInt(cr3),
+    cr4: CR4_PAE,
+    efer: EFER_LONG_MODE,
+    segments: flatSegments(64, BOOT_CS, BOOT_DS),
+    gdtr,
+  };
+}
+
+function place(
+  layout: Layout,
+  name: string,
+  size: number,
+  address: number | undefined,
+  usual: number,
+): number {
+  if (address === undefined) return layout.prefer(name, usual, size);
+  layout.claim(name, address, size);
+  return address;
+}
+
+function ramdiskOf(layout: Layout, options: Linux64Options) {
+  if (options.ramdisk === undefined || options.ramdisk.size === 0) return undefined;
+  return placeRamdisk(
+    layout,
+    options.ramdisk,
+    options.ramdiskAddress === undefined ? {} : { address: options.ramdiskAddress },
+  );
+}

@@ -1,0 +1,21 @@
+/** The bundled boot programs: what is declared here is what command line and editor offer. */
+import { UsageError } from "./errors";
+import { earlyFault } from "./programs/earlyFault";
+import type { BootProgram } from "./programs/program";
+
+export type { BootProgram } from "./programs/program";
+
+export const BOOT_PROGRAMS: readonly BootProgram[] = [earlyFault];
+
+/** undefined where there is no program of that name. */
+export function findProgram(name: string): BootProgram | undefined {
+  return BOOT_PROGRAMS.find((program) => program.name === name);
+}
+
+/** @throws UsageError where there is no program of that name */
+export function requireProgram(name: string): BootProgram {
+  const program = findProgram(name);
+  if (program !== undefined) return program;
+  const names = BOOT_PROGRAMS.map((known) => known.name).join(", ");
+  throw new UsageError(`there is no bundled program "${name}"; there are ${names}`);
+}

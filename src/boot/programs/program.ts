@@ -1,0 +1,41 @@
+/** What a bundled boot program declares. */
+import type { Linux64Options } from "../linux64";
+import type { SettingDeclaration, Settings } from "../settings";
+
+/** What is to be put into memory and into the image before its entry. */
+export interface ProgramPlan {
+  /** Physical load address; as linked where there is none. */
+  load?: number;
+  /** The memory map as text, where the settings give one. */
+  e820?: string;
+  /** How the loader hands over. */
+  linux64: Omit<Linux64Options, "cmdline">;
+  /** 32-bit values for the image's data, by symbol. */
+  patches: readonly SymbolPatch[];
+}
+
+/** A 32-bit value at an offset from a symbol of the image. */
+export interface SymbolPatch {
+  symbol: string;
+  offset: number;
+  value: number;
+}
+
+export interface BootProgram {
+  /** As in `pagewalk run NAME`. */
+  name: string;
+  /** One sentence. */
+  description: string;
+  settings: readonly SettingDeclaration[];
+  /** Bytes of RAM unless given. */
+  defaultMemory: number;
+  /** The command line unless given. */
+  defaultCmdline: string;
+  /** The image's path under guests/, for these settings. */
+  image(settings: Settings): string;
+  /**
+   * @param ramdisk a file of the user's, instead of a generated one
+   * @throws UsageError where settings contradict each other
+   */
+  plan(settings: Settings, ramdisk: Uint8Array | undefined): ProgramPlan;
+}
