@@ -1,8 +1,8 @@
 /** Reads the command line into a typed request. */
 import { parseArgs } from "node:util";
+import { type EntryMethod, UsageError } from "../boot/boot";
 import { EVENT_KINDS, type EventKind } from "../machine/events";
-import { UsageError } from "./errors";
-import { ENTRY_METHODS, type EntryMethod, type OptionDeclaration, RUN_OPTIONS } from "./options";
+import { ENTRY_NAMES, type OptionDeclaration, RUN_OPTIONS } from "./options";
 import { EVENT_NAMES, isEventKind, parseUntil, type Until, unknownEvent } from "./until";
 import { parseCount, parseSize, tryParseAddress } from "./values";
 
@@ -98,7 +98,7 @@ function parseArgsMessage(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   const unknown = /^Unknown option '([^']+)'/.exec(message);
   if (unknown !== null) return `there is no option ${unknown[1]}; pagewalk --help lists them`;
-  const ambiguous = /^Option '(?:-\w, )?(--[\w-]+) <value>' argument is ambiguous/.exec(message);
+  const ambiguous = /^Option '(?:-\w, )?(--[\w-]+)(?: <value>)?' argument is ambiguous/.exec(message);
   if (ambiguous !== null)
     return `${ambiguous[1]} wants a value; write ${ambiguous[1]}=VALUE where it starts with "-"`;
   const missing = /^Option '(?:-\w, )?(--[\w-]+) <value>' argument missing/.exec(message);
@@ -147,8 +147,8 @@ function parseSettings(list: readonly string[]): Map<string, string> {
 }
 
 function parseEntry(text: string): EntryMethod {
-  const found = ENTRY_METHODS.find((method) => method === text);
-  if (found === undefined) throw new UsageError(`--entry takes ${ENTRY_METHODS.join(", ")}, not "${text}"`);
+  const found = ENTRY_NAMES.find((method) => method === text);
+  if (found === undefined) throw new UsageError(`--entry takes ${ENTRY_NAMES.join(", ")}, not "${text}"`);
   return found;
 }
 

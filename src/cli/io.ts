@@ -7,6 +7,8 @@ export interface CliIo {
   readonly stderrIsTerminal: boolean;
   /** The whole of a file. @throws an error of Node's with a code */
   readFile(path: string): Promise<Uint8Array>;
+  /** An image that comes with Pagewalk, by its path under guests/. @throws like `readFile` */
+  readGuest(path: string): Promise<Uint8Array>;
   /** Milliseconds, monotonic. */
   now(): number;
   /** Lets pending input and signals in. */
@@ -15,4 +17,7 @@ export interface CliIo {
   interrupted(): boolean;
   /** Whether nobody reads the output any more (the other end of a pipe is closed). */
   outputClosed(): boolean;
+  /** Whether stack traces of internal errors are wanted. */
+  readonly debug: boolean;
+  readonly version: string;
 }

@@ -3,7 +3,8 @@
  * are strings, "0x" and lower-case digits; what is not known is left out.
  */
 import type { MachineEvent } from "../machine/events";
-import type { TablesReport, WalkReport } from "./inspect";
+import type { TablesReport } from "./tables";
+import type { WalkReport } from "./walk";
 import type { Places } from "./places";
 import type { Report, Stop } from "./report";
 import { hex } from "./values";

@@ -1,7 +1,6 @@
 /** The options of `pagewalk run`, declared once: the parser, the help text and the checks derive from this table. */
 
-/** How an image may be entered; `auto` takes the best that it offers. */
-export type EntryMethod = "auto" | "pvh" | "linux64" | "multiboot" | "xen-pv";
+import { ENTRY_METHODS, type EntryMethod } from "../boot/boot";
 
 /** One option of the command line. */
 export interface OptionDeclaration {
@@ -13,7 +12,8 @@ export interface OptionDeclaration {
   help: string;
 }
 
-export const ENTRY_METHODS: readonly EntryMethod[] = ["auto", "pvh", "linux64", "multiboot", "xen-pv"];
+/** The names of the entry methods. */
+export const ENTRY_NAMES: readonly EntryMethod[] = ENTRY_METHODS.map((method) => method.name);
 
 export const RUN_OPTIONS = [
   { name: "memory", value: "SIZE", help: "RAM of the machine, such as 512M or 8G" },
@@ -26,7 +26,7 @@ export const RUN_OPTIONS = [
   },
   { name: "cmdline", value: "TEXT", help: "Kernel command line" },
   { name: "initrd", value: "FILE", help: "Initial RAM disk" },
-  { name: "entry", value: "METHOD", help: `How the image is entered: ${ENTRY_METHODS.join(", ")}` },
+  { name: "entry", value: "METHOD", help: `How the image is entered: ${ENTRY_NAMES.join(", ")}` },
   {
     name: "until",
     value: "WHEN",

@@ -1,6 +1,7 @@
 /** What a run tells to whom reads it. Text and JSON are the two ways to write it down. */
 import type { EventKind, MachineEvent } from "../machine/events";
-import type { TablesReport, WalkReport } from "./inspect";
+import type { TablesReport } from "./tables";
+import type { WalkReport } from "./walk";
 import type { Mapped } from "./mapped";
 
 /** Why a run ended. */
@@ -16,6 +17,8 @@ export interface Stop {
   rip: bigint;
   /** The exit status of the command. */
   status: number;
+  /** What of the host's stopped it, in one sentence. */
+  problem?: string;
 }
 
 /** How often each kind of event came, printed or not. */

@@ -1,10 +1,10 @@
 /** Drives a machine in slices until what was asked for has happened, and tells the report of it. */
-import type { EventKind, MachineEvent, PageFaultEvent } from "../machine/events";
-import { EVENT_KINDS } from "../machine/events";
+import { EVENT_KINDS, type EventKind, type MachineEvent } from "../machine/events";
 import type { Machine } from "../machine/machine";
-import { EXIT_INTERRUPTED, EXIT_LIMIT, EXIT_MACHINE, EXIT_OK } from "./errors";
+import { MemoryExhaustedError } from "../machine/memory";
+import { EXIT_INTERRUPTED, EXIT_LIMIT, EXIT_MACHINE, EXIT_OK } from "./exitStatus";
+import { FaultWatch } from "./faultWatch";
 import type { CliIo } from "./io";
-import { mappedAt } from "./mapped";
 import type { Progress } from "./progress";
 import type { Report, Stop, StopKind } from "./report";
 import type { Stopper } from "./stopper";
@@ -23,16 +23,20 @@ const FIRST_SLICE = 100_000;
 const MAX_SLICE = 1e9;
 
 const FINAL: ReadonlySet<EventKind> = new Set(
-  EVENT_KINDS.filter((kind) => kind.final).map((kind) => kind.kind),
+  EVENT_KINDS.filter(({ final }) => final).map(({ kind }) => kind),
 );
+/** Counted for the summary, printed or not. */
+const COUNTED: readonly EventKind[] = ["page-fault", "reset"];
 
 export class Runner {
   /** How often each kind of event came. */
   readonly counts = new Map<EventKind, number>();
   private lastEvent: MachineEvent | undefined;
-  /** The last reported page fault, until it is known what came to be mapped at its address. */
-  private pendingFault: PageFaultEvent | undefined;
+  /** The event that ends the run. */
+  private ending: MachineEvent | undefined;
   private failure: unknown;
+  private problem: string | undefined;
+  private readonly faults: FaultWatch;
 
   constructor(
     private readonly machine: Machine,
@@ -40,51 +44,91 @@ export class Runner {
     private readonly report: Report,
     private readonly progress: Progress,
     private readonly io: CliIo,
-  ) {}
+  ) {
+    this.faults = new FaultWatch(machine, (mapped) => {
+      progress.clear();
+      report.mapped(mapped);
+    });
+  }
 
   /** Runs to the end and says why it came. */
   async run(): Promise<Stop> {
-    const { machine, io } = this;
+    const { machine, plan, io } = this;
     const start = io.now();
+    const until = plan.stopper.event;
+    machine.want([...plan.events, ...COUNTED, ...(until === undefined ? [] : [until])]);
     machine.onEvent = (event) => this.onEvent(event);
-    const stopped = await this.slices(start);
-    if (this.failure !== undefined) throw this.failure;
-    this.settleFault();
+    this.setBreakpoints();
+    const stopped = await this.guarded(() => this.slices(start));
+    machine.serial.flush();
+    this.faults.settle();
     this.progress.clear();
-    const seconds = (io.now() - start) / 1000;
     return {
       stopped,
       instructions: machine.instructions,
-      seconds,
-      rip: this.stopRip(stopped),
+      seconds: (io.now() - start) / 1000,
+      rip: this.ending?.rip ?? machine.cpu.rip,
       status: this.status(stopped),
+      ...(this.problem === undefined ? {} : { problem: this.problem }),
     };
+  }
+
+  /** A guest that wants more memory than the host gives has come to a limit too. */
+  private async guarded(run: () => Promise<StopKind>): Promise<StopKind> {
+    try {
+      return await run();
+    } catch (error) {
+      if (!(error instanceof MemoryExhaustedError)) throw error;
+      this.problem = error.message;
+      return "limit";
+    }
   }
 
   private async slices(start: number): Promise<StopKind> {
     const { machine, plan, io } = this;
-    let onBreakpoint = false;
+    let passBreakpoint = false;
     for (let slice = FIRST_SLICE; ; ) {
       const left = plan.maxInstructions - machine.instructions;
       if (left <= 0) return "limit";
       const before = io.now();
-      const result = onBreakpoint ? machine.step() : machine.run(Math.min(slice, left));
-      if (result.reason === "event" && this.lastEvent !== undefined) return this.lastEvent.event;
-      onBreakpoint = result.reason === "breakpoint";
-      if (onBreakpoint && this.atBreakpoint()) return "breakpoint";
+      const result = machine.run(Math.min(slice, left), passBreakpoint);
+      passBreakpoint = result.reason === "breakpoint";
+      if (this.failure !== undefined) throw this.failure;
+      if (this.ending !== undefined) return this.ending.event;
+      if (passBreakpoint) {
+        this.faults.atBreakpoint();
+        if (plan.stopper.atBreakpoint()) return "breakpoint";
+      }
+      this.setBreakpoints();
       const now = io.now();
       this.progress.update(machine.instructions, (now - start) / 1000, this.lastEvent?.event ?? "");
+      if (result.reason !== "limit" && now - before < SLICE_TIME) continue;
       await io.breathe();
       if (io.interrupted() || io.outputClosed()) return "interrupt";
       if (result.reason === "limit") slice = nextSlice(slice, now - before);
     }
   }
 
+  private breakpoints = new Set<bigint>();
+
+  /** Tells the machine only of changes: they cost it its translations. */
+  private setBreakpoints(): void {
+    const wanted = new Set(this.plan.stopper.breakpoints);
+    if (this.faults.breakpoint !== undefined) wanted.add(this.faults.breakpoint);
+    if (
+      wanted.size === this.breakpoints.size &&
+      [...wanted].every((address) => this.breakpoints.has(address))
+    )
+      return;
+    this.breakpoints = wanted;
+    this.machine.setBreakpoints(wanted);
+  }
+
+  /** Thrown through the machine, an error would leave it half way through an instruction. */
   private onEvent(event: MachineEvent): boolean {
     try {
       return this.take(event);
     } catch (error) {
-      // Thrown through the machine it would leave it half way through an instruction.
       this.failure = error;
       return true;
     }
@@ -93,56 +137,25 @@ export class Runner {
   private take(event: MachineEvent): boolean {
     this.counts.set(event.event, (this.counts.get(event.event) ?? 0) + 1);
     this.lastEvent = event;
-    if (event.event === "page-fault") this.settleFault();
-    if (this.plan.events.has(event.event)) {
-      this.progress.clear();
-      this.report.event(event);
-      if (event.event === "page-fault" && this.report.wantsMapped) this.awaitReturn(event);
-    }
-    return FINAL.has(event.event) || this.plan.stopper.stopsAt(event);
+    if (event.event === "page-fault") this.faults.settle();
+    const watched = this.tell(event);
+    if (FINAL.has(event.event) || this.plan.stopper.stopsAt(event)) this.ending ??= event;
+    return watched || this.ending !== undefined;
   }
 
-  /**
-   * What a fault came to map can be seen when its handler has returned to the faulting instruction; a handler that
-   * goes elsewhere is done at the next fault or at the stop.
-   */
-  private awaitReturn(fault: PageFaultEvent): void {
-    this.pendingFault = fault;
-    this.machine.addBreakpoint(fault.rip);
-  }
-
-  private settleFault(): void {
-    const fault = this.pendingFault;
-    if (fault === undefined) return;
-    this.pendingFault = undefined;
-    if (!this.plan.stopper.wants(fault.rip)) this.machine.removeBreakpoint(fault.rip);
+  /** Whether the run has to pause, so that a breakpoint can be set. */
+  private tell(event: MachineEvent): boolean {
+    if (!this.plan.events.has(event.event)) return false;
     this.progress.clear();
-    this.report.mapped(mappedAt(this.machine, fault.address));
-  }
-
-  /** Whether the breakpoint at which the machine stands ends the run. */
-  private atBreakpoint(): boolean {
-    const fault = this.pendingFault;
-    if (fault !== undefined && this.machine.cpu.rip === fault.rip) {
-      // The handler may execute the same code: then the address is not mapped yet.
-      if (mappedAt(this.machine, fault.address).run !== undefined) this.settleFault();
-    }
-    return this.plan.stopper.atBreakpoint();
-  }
-
-  /** A stop at an event is where the event's instruction is. */
-  private stopRip(stopped: StopKind): bigint {
-    const event = this.lastEvent;
-    return event !== undefined && event.event === stopped ? event.rip : this.machine.cpu.rip;
+    this.report.event(event);
+    return event.event === "page-fault" && this.report.wantsMapped && this.faults.watch(event);
   }
 
   private status(stopped: StopKind): number {
-    const event = this.lastEvent;
     if (stopped === "limit") return EXIT_LIMIT;
     if (stopped === "interrupt") return EXIT_INTERRUPTED;
-    if (stopped === "exit" && event?.event === "exit") return event.status;
-    if (stopped === "breakpoint" || this.plan.stopper.asked) return EXIT_OK;
-    return EXIT_MACHINE;
+    if (this.ending?.event === "exit") return this.ending.status;
+    return stopped === "breakpoint" || this.plan.stopper.asked ? EXIT_OK : EXIT_MACHINE;
   }
 }
 

@@ -1,23 +1,23 @@
 /** Tells when a run has come to where `--until` wants it. */
-import type { MachineEvent } from "../machine/events";
+
+import { UsageError } from "../boot/boot";
+import type { EventKind, MachineEvent } from "../machine/events";
 import type { Machine } from "../machine/machine";
 import type { Symbols } from "../symbols/symbols";
-import { UsageError } from "./errors";
-import { readLinear } from "./inspect";
+import { readLinear } from "./linear";
 import type { Until } from "./until";
 import { tryParseAddress } from "./values";
 
-/** EFER.LMA: the stack holds 8-byte return addresses. */
-const EFER_LMA = 0x400;
 const RSP = 4;
 
 export class Stopper {
   /** Whether the run stopped because of `--until`. */
   asked = false;
+  /** Where the machine has to stop for it. */
+  breakpoints: readonly bigint[];
   private seen = 0;
-  /** `return:` has been entered: the return address, and RSP at the entry. */
-  private call: { back: bigint; rsp: bigint } | undefined;
-  private readonly entries: readonly bigint[];
+  /** RSP at the entry of the function of `return:`, once that was called. */
+  private called: bigint | undefined;
 
   /** @throws UsageError where a symbol is not known */
   constructor(
@@ -25,8 +25,12 @@ export class Stopper {
     private readonly machine: Machine,
     symbols: Symbols | undefined,
   ) {
-    this.entries = until === undefined || until.kind === "event" ? [] : entriesOf(until.place, symbols);
-    for (const entry of this.entries) machine.addBreakpoint(entry);
+    this.breakpoints = until === undefined || until.kind === "event" ? [] : entriesOf(until.place, symbols);
+  }
+
+  /** The kind of event that is waited for. */
+  get event(): EventKind | undefined {
+    return this.until?.kind === "event" ? this.until.event : undefined;
   }
 
   /** Whether the run is to stop after this event. */
@@ -40,30 +44,22 @@ export class Stopper {
 
   /** Whether the breakpoint at which the machine stands is where the run is to stop. */
   atBreakpoint(): boolean {
-    const { until, call, machine } = this;
-    const { cpu } = machine;
-    if (call !== undefined) this.asked = cpu.rip === call.back && cpu.getRegister(RSP) > call.rsp;
-    else if (this.entries.includes(cpu.rip)) {
-      if (until?.kind === "return") this.enter();
-      else this.asked = true;
-    }
+    const { cpu } = this.machine;
+    if (!this.breakpoints.includes(cpu.rip)) return false;
+    if (this.called !== undefined) this.asked = cpu.getRegister(RSP) > this.called;
+    else if (this.until?.kind === "return") this.enter();
+    else this.asked = true;
     return this.asked;
-  }
-
-  /** Whether a breakpoint at an address is needed here. */
-  wants(address: bigint): boolean {
-    return this.call === undefined ? this.entries.includes(address) : this.call.back === address;
   }
 
   /** At the first instruction of a function: its return address is on top of the stack. */
   private enter(): void {
     const { machine } = this;
     const rsp = machine.cpu.getRegister(RSP);
-    const back = readLinear(machine, rsp, (machine.cpu.efer & EFER_LMA) !== 0 ? 8 : 4);
+    const back = readLinear(machine, rsp, machine.cpu.code64 ? 8 : 4);
     if (back === undefined) return;
-    this.call = { back, rsp };
-    for (const entry of this.entries) machine.removeBreakpoint(entry);
-    machine.addBreakpoint(back);
+    this.called = rsp;
+    this.breakpoints = [back];
   }
 }
 

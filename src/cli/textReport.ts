@@ -6,7 +6,8 @@
  */
 import type { Cr3LoadEvent, MachineEvent, PageFaultEvent } from "../machine/events";
 import { type Described, describeEvent } from "./describe";
-import type { TablesReport, WalkReport } from "./inspect";
+import type { TablesReport } from "./tables";
+import type { WalkReport } from "./walk";
 import type { Mapped } from "./mapped";
 import type { Places } from "./places";
 import { rate } from "./progress";
@@ -16,6 +17,8 @@ import { bytesInWords, grouped, hex, hex64, plural } from "./values";
 /** Width of the instruction count and of the event's name. */
 const COUNT_WIDTH = 13;
 const NAME_WIDTH = 14;
+/** Width of what happened, where it is short: then the places of the code stand in a column. */
+const WHAT_WIDTH = 40;
 const INDENT = " ".repeat(COUNT_WIDTH + 2);
 
 export class TextReport implements Report {
@@ -156,7 +159,7 @@ export class TextReport implements Report {
 
   private eventLine(instruction: number, { name, what, where }: Described): string {
     const head = `${grouped(instruction).padStart(COUNT_WIDTH)}  ${name.padEnd(NAME_WIDTH)}`;
-    return `${head} ${what}${where === "" ? "" : `  ${where}`}`.trimEnd();
+    return `${head} ${where === "" ? what : `${what.padEnd(WHAT_WIDTH)}  ${where}`}`.trimEnd();
   }
 
   private lines(...lines: readonly string[]): void {

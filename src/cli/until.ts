@@ -1,6 +1,7 @@
 /** When a run is to stop: the `--until` option. */
+
+import { UsageError } from "../boot/boot";
 import { EVENT_KINDS, type EventKind } from "../machine/events";
-import { UsageError } from "./errors";
 import { parseCount } from "./values";
 
 export type Until =

@@ -1,27 +1,10 @@
 /** Values as users write them on the command line: sizes, counts, addresses. All are read exactly or refused. */
-import { UsageError } from "./errors";
+import { UsageError } from "../boot/boot";
 
-const SIZE_UNITS: Readonly<Record<string, number>> = {
-  "": 1,
-  K: 2 ** 10,
-  M: 2 ** 20,
-  G: 2 ** 30,
-  T: 2 ** 40,
-};
+export { parseSize } from "../boot/values";
+export { hex } from "../symbols/cursor";
+
 const COUNT_UNITS: Readonly<Record<string, number>> = { "": 1, k: 1e3, M: 1e6, G: 1e9 };
-
-/**
- * A number of bytes: decimal or 0x hexadecimal, with K, M, G or T for powers of 1024 (`8G`, `0x1000`, `512MiB`).
- * @throws UsageError naming the option.
- */
-export function parseSize(text: string, option: string): number {
-  const match = /^(0x[0-9a-f]+|\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?$/i.exec(text);
-  const size = match === null ? Number.NaN : Number(match[1]) * SIZE_UNITS[match[2].toUpperCase()];
-  if (!Number.isSafeInteger(size) || size <= 0) {
-    throw new UsageError(`${option} wants a size such as 512M or 8G, not "${text}"`);
-  }
-  return size;
-}
 
 /**
  * A count of 1 or more: decimal, with k, M or G for powers of 1000, or in exponent form (`40M`, `1e9`).
@@ -43,11 +26,6 @@ export function tryParseAddress(text: string): bigint | undefined {
   if (!/^(0x[0-9a-f]{1,16}|\d{1,20})$/i.test(digits)) return undefined;
   const value = BigInt(digits);
   return value < 1n << 64n ? value : undefined;
-}
-
-/** A number on the wire and on the screen: 0x and lower-case hexadecimal digits. */
-export function hex(value: bigint | number): string {
-  return `0x${value.toString(16)}`;
 }
 
 /** A linear address with all its 16 digits. */

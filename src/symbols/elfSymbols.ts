@@ -7,8 +7,9 @@
  * but never a place inside a sized one. Of several symbols at one place functions and objects win over labels,
  * then global ones over weak and local ones, then the shorter name, then the order of the alphabet.
  */
-import { decodeUtf8 } from "./dwarf/reader";
+
 import { IntervalMap } from "./intervals";
+import { decodeUtf8, encodeUtf8 } from "./utf8";
 
 /** st_info types that name addresses; section, file and TLS symbols do not. */
 const STT = { NOTYPE: 0, OBJECT: 1, FUNC: 2, GNU_IFUNC: 10 } as const;
@@ -52,7 +53,8 @@ export class ElfSymbols {
   private readonly view: DataView;
   private intervals: IntervalMap | undefined;
   private starts = new BigUint64Array(0);
-  private byName: Map<string, number> | undefined;
+  /** Index of each name that was asked for, -1 where there is none. */
+  private readonly byName = new Map<string, number>();
 
   constructor(private readonly input: SymbolTableInput) {
     const { symbols, is64 } = input;
@@ -63,16 +65,14 @@ export class ElfSymbols {
 
   /** The address that a name stands for; of several symbols of the name the global one. */
   addressOf(name: string): bigint | undefined {
-    this.byName ??= this.indexNames();
-    const index = this.byName.get(name);
-    return index === undefined ? undefined : this.value(index);
+    const index = this.indexOf(name);
+    return index < 0 ? undefined : this.value(index);
   }
 
   /** The size of a named symbol in bytes; 0 where the file gives none. */
   sizeOf(name: string): bigint | undefined {
-    this.byName ??= this.indexNames();
-    const index = this.byName.get(name);
-    return index === undefined ? undefined : this.size(index);
+    const index = this.indexOf(name);
+    return index < 0 ? undefined : this.size(index);
   }
 
   /** The symbol that a linear address as linked lies in. */
@@ -82,16 +82,26 @@ export class ElfSymbols {
     return index < 0 ? undefined : { name: this.name(index), offset: Number(address - this.starts[index]) };
   }
 
-  private indexNames(): Map<string, number> {
-    const byName = new Map<string, number>();
-    for (let index = 0; index < this.count; index++) {
+  /** One pass over the table for each name that is asked for: cheaper than reading 200,000 names. */
+  private indexOf(name: string): number {
+    const known = this.byName.get(name);
+    if (known !== undefined) return known;
+    const wanted = encodeUtf8(`${name}\0`);
+    let best = -1;
+    for (let index = 0; index < this.count && name !== ""; index++) {
+      if (!this.isNamed(index, wanted)) continue;
       if (!this.namesAnAddress(index) && this.section(index) !== SHN_ABS) continue;
-      const name = this.name(index);
-      const other = byName.get(name);
-      if (name !== "" && (other === undefined || this.rank(index) < this.rank(other)))
-        byName.set(name, index);
+      if (best < 0 || this.rank(index) < this.rank(best)) best = index;
     }
-    return byName;
+    this.byName.set(name, best);
+    return best;
+  }
+
+  private isNamed(index: number, wanted: Uint8Array): boolean {
+    const { strings } = this.input;
+    const start = this.nameOffset(index);
+    for (let i = 0; i < wanted.length; i++) if (strings[start + i] !== wanted[i]) return false;
+    return true;
   }
 
   private indexAddresses(): IntervalMap {
@@ -145,9 +155,18 @@ export class ElfSymbols {
     );
   }
 
+  /** Shorter first, then by bytes, then by place in the table; reads no further than the shorter name. */
   private compareNames(a: number, b: number): number {
-    const [first, second] = [this.name(a), this.name(b)];
-    return first.length - second.length || (first < second ? -1 : first > second ? 1 : a - b);
+    const { strings } = this.input;
+    let [first, second] = [this.nameOffset(a), this.nameOffset(b)];
+    if (first === second) return a - b;
+    let difference = 0;
+    for (let left = LONGEST_NAME; left > 0; left--) {
+      const [x, y] = [strings[first++] ?? 0, strings[second++] ?? 0];
+      if (x === 0 || y === 0) return x === y ? difference || a - b : x - y;
+      if (difference === 0) difference = x - y;
+    }
+    return difference || a - b;
   }
 
   /** Lower is the better name. */

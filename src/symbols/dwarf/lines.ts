@@ -23,7 +23,7 @@ export interface SourceLine {
 }
 
 /** Steps for the top entries and range lists of one file: a distribution's kernel takes some 500,000. */
-const BUDGET = 20_000_000;
+const STEPS = 20_000_000;
 
 export class DwarfLines {
   /** What could not be read, by the first thing wrong with it. The rest works without it. */
@@ -31,7 +31,11 @@ export class DwarfLines {
   private index: UnitIndex | undefined;
   private readonly tables = new Map<number, LineTable | undefined>();
 
-  constructor(private readonly sections: DwarfSections) {}
+  /** @param steps the work that reading all units may take, see `Budget` */
+  constructor(
+    private readonly sections: DwarfSections,
+    private readonly steps = STEPS,
+  ) {}
 
   /** The source line of a linear address as linked; undefined where there is none. Throws nothing: see `problems`. */
   lineOf(address: bigint): SourceLine | undefined {
@@ -67,7 +71,7 @@ export class DwarfLines {
 
   /** A unit that cannot be read is left out; a header that cannot be read ends the list. */
   private readUnits(): Unit[] {
-    const reader = new UnitReader(this.sections, new Budget(BUDGET));
+    const reader = new UnitReader(this.sections, new Budget(this.steps));
     const headers: UnitHeader[] = [];
     this.guarded(() => {
       for (const header of unitHeaders(this.sections)) headers.push(header);

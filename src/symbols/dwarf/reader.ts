@@ -3,6 +3,8 @@
  * lengths, offsets of the 32-bit and 64-bit formats. Every read is checked against the end.
  */
 
+import { decodeUtf8 } from "../utf8";
+
 /** Malformed debugging information. The message says which section, where, and what is wrong with it. */
 export class DwarfError extends Error {
   constructor(
@@ -188,32 +190,4 @@ export class DwarfReader {
     }
     throw this.error("a LEB128 of more than 10 bytes", at);
   }
-}
-
-/** Names of files and symbols are UTF-8 by custom; what is not becomes U+FFFD. */
-export function decodeUtf8(bytes: Uint8Array): string {
-  let text = "";
-  for (let i = 0; i < bytes.length; ) {
-    const lead = bytes[i++];
-    if (lead < 0x80) {
-      text += String.fromCharCode(lead);
-      continue;
-    }
-    const more = lead >= 0xf0 && lead < 0xf5 ? 3 : lead >= 0xe0 ? 2 : lead >= 0xc2 ? 1 : 0;
-    const code = lead < 0xf5 && more > 0 ? continuation(bytes, i, lead & (0x3f >> more), more) : -1;
-    text += code < 0 ? "\ufffd" : String.fromCodePoint(code);
-    if (code >= 0) i += more;
-  }
-  return text;
-}
-
-function continuation(bytes: Uint8Array, at: number, lead: number, count: number): number {
-  let code = lead;
-  for (let i = 0; i < count; i++) {
-    const byte = bytes[at + i];
-    if (byte === undefined || (byte & 0xc0) !== 0x80) return -1;
-    code = (code << 6) | (byte & 0x3f);
-  }
-  const least = count === 1 ? 0x80 : count === 2 ? 0x800 : 0x10000;
-  return code < least || code > 0x10ffff || (code >= 0xd800 && code < 0xe000) ? -1 : code;
 }

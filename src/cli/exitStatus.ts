@@ -1,12 +1,4 @@
-/** Errors that end the command line with a sentence for the user instead of a stack trace. */
-
-/** What was asked for makes no sense: exit status 2. The message is one sentence. */
-export class UsageError extends Error {
-  constructor(message: string) {
-    super(message);
-    this.name = "UsageError";
-  }
-}
+/** How the command line ends: its exit statuses. Errors of the user are `UsageError` and `ImageError` of src/boot. */
 
 /** Exit statuses of `pagewalk` (the guest's own status comes between, where it exited with one). */
 export const EXIT_OK = 0;
@@ -17,3 +9,5 @@ export const EXIT_MACHINE = 4;
 export const EXIT_INTERNAL = 70;
 /** 128 + SIGINT, as a shell reports it. */
 export const EXIT_INTERRUPTED = 130;
+/** 128 + SIGPIPE. */
+export const EXIT_BROKEN_PIPE = 141;
