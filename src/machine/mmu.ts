@@ -66,6 +66,8 @@ export class Mmu {
   dataAccess = 0;
   /** The current PCID; 0 without CR4.PCIDE. */
   pcid = 0;
+  /** CR4.PGE: the G flag of a leaf means something. */
+  globalPages = false;
   /** Changes whenever a present entry of a walked table changed. */
   generation = 0;
   /** Walks made for accesses since the start (hits in the TLB are not walks). */
@@ -441,7 +443,7 @@ export class Mmu {
       frame: walk.frame,
       rights: walk.rights,
       key: walk.key,
-      global: walk.global,
+      global: walk.global && this.globalPages,
       dirty: walk.dirty || write,
       made: this.now(),
       checked: this.generation,

@@ -1,4 +1,5 @@
 /** A run of instructions that are executed one after another: the unit of translation. */
+import type { CompiledBlock } from "./compile/compile";
 import type { Op } from "./operands";
 
 export interface Block {
@@ -22,6 +23,10 @@ export interface Block {
   readonly breakpoint: boolean;
   /** The epoch of the code cache for which its linear address is known to lead to it. */
   epoch: number;
+  /** How often it ran, until it is compiled. */
+  runs: number;
+  /** The block as one function, once it has run often enough. */
+  compiled: CompiledBlock | undefined;
 }
 
 /** Replaces the addresses of a block that has to be recognised as no block at all. */
@@ -38,4 +43,6 @@ export const NO_BLOCK: Block = {
   secondPage: -1,
   breakpoint: false,
   epoch: -1,
+  runs: 0,
+  compiled: undefined,
 };

@@ -6,7 +6,9 @@
  * its own mode and in the present epoch; the epoch changes with every flush, mode change and change of privilege.
  */
 import { FRAME_CODE, PAGE_SIZE } from "../memory";
+import { MODE_64, MODE_BITS } from "./attributes";
 import { type Block, NO_BLOCK } from "./block";
+import { compileBlock } from "./compile/compile";
 import type { Cpu } from "./cpu";
 import { R_RIP } from "./registers";
 import { translateBlock } from "./translate";
@@ -26,6 +28,8 @@ export class CodeCache {
   /** The block that runs, or ran last. */
   current: Block = NO_BLOCK;
   epoch = 0;
+  /** Whether hot blocks are compiled at all; without it every instruction is a closure. */
+  compiling = true;
   private readonly byAddress: Block[] = new Array<Block>(SLOTS).fill(NO_BLOCK);
   private readonly pages = new Map<number, CodePage>();
   private readonly breakpoints = new Set<bigint>();
@@ -37,6 +41,12 @@ export class CodeCache {
     const { current, cpu } = this;
     if (current === NO_BLOCK) return cpu.rip;
     return BigInt.asUintN(64, linear(current.low, current.high) + BigInt(current.offsets[cpu.index]));
+  }
+
+  /** Bytes of the running instruction. */
+  currentLength(): number {
+    const { offsets } = this.current;
+    return offsets[this.cpu.index + 1] - offsets[this.cpu.index];
   }
 
   /** What linear addresses lead to may have changed. */
@@ -63,6 +73,12 @@ export class CodeCache {
     const block = this.byAddress[slot];
     if (block.low === low && block.high === high && block.epoch === this.epoch && block.mode === mode) return block;
     return this.findSlowly(low, high, slot);
+  }
+
+  /** Makes one function of a block that runs often. */
+  compile(block: Block): void {
+    if (!this.compiling || (block.mode & MODE_BITS) !== MODE_64 || block.secondPage >= 0) return;
+    block.compiled = compileBlock(this.cpu, block, this.cpu.memory.readBytes(block.physical, block.length));
   }
 
   /** Bytes of a frame with FRAME_CODE are about to change. */

@@ -40,6 +40,7 @@ import {
   CR4_LA57,
   CR4_PAE,
   CR4_PCIDE,
+  CR4_PGE,
   CR4_PKE,
   CR4_PKS,
   CR4_PSE,
@@ -267,6 +268,7 @@ export class Cpu implements MmuHost {
     paging.smap = (cr4 & CR4_SMAP) !== 0;
     paging.pke = (cr4 & CR4_PKE) !== 0;
     paging.pks = (cr4 & CR4_PKS) !== 0;
+    this.mmu.globalPages = (cr4 & CR4_PGE) !== 0;
     this.mmu.pcid = (cr4 & CR4_PCIDE) !== 0 ? Number(this.cr3 & 0xfffn) : 0;
     this.mmu.flushCache();
     this.code.newEpoch();
@@ -424,6 +426,12 @@ export class Cpu implements MmuHost {
     this.attributes.set(saved.attributes);
     this.setCpl(saved.cpl);
     this.updateMode();
+  }
+
+  /** A software interrupt could not be delivered: its instruction has not been executed. */
+  undoSoftwareInterrupt(fault: CpuFault): void {
+    this.rip = BigInt.asUintN(64, this.rip - BigInt(fault.length));
+    this.retired -= 1;
   }
 
   // --- events ---

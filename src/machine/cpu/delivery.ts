@@ -60,10 +60,9 @@ interface Gate {
  * @throws TripleFault
  */
 export function deliver(c: Cpu, fault: CpuFault): void {
-  const reasons: string[] = [];
+  const reasons = [describe(c, fault)];
   let current = fault;
   for (;;) {
-    reasons.push(describe(c, current));
     const before = c.saveForDelivery();
     try {
       deliverOnce(c, current);
@@ -71,13 +70,11 @@ export function deliver(c: Cpu, fault: CpuFault): void {
     } catch (thrown) {
       if (!(thrown instanceof CpuFault)) throw thrown;
       c.restoreAfterDelivery(before);
+      if (current.software) c.undoSoftwareInterrupt(current);
       const second = thrown.copy();
-      if (current.vector === DOUBLE_FAULT && !current.software) {
-        reasons.push(describe(c, second));
-        throw new TripleFault(reasons);
-      }
+      reasons.push(`${describe(c, second)}, while delivering ${vectorName(current.vector)}`);
+      if (current.vector === DOUBLE_FAULT && !current.software) throw new TripleFault(reasons.slice(-3));
       current = combine(current, second);
-      if (current !== second) reasons.push(describe(c, second));
       announceNested(c, second, current);
     }
   }

@@ -64,6 +64,8 @@ export class CpuFault {
   software = false;
   /** RIP points behind the instruction (traps and software interrupts). */
   trap = false;
+  /** Bytes of the instruction, for software interrupts: a fault while delivering them is one of the instruction. */
+  length = 0;
 
   set(vector: number, error: number, reason: string | (() => string)): this {
     this.vector = vector;
@@ -71,6 +73,7 @@ export class CpuFault {
     this.reason = reason;
     this.software = false;
     this.trap = false;
+    this.length = 0;
     return this;
   }
 
@@ -79,6 +82,7 @@ export class CpuFault {
     const copy = new CpuFault().set(this.vector, this.error, this.reason);
     copy.software = this.software;
     copy.trap = this.trap;
+    copy.length = this.length;
     return copy;
   }
 

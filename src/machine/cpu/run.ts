@@ -13,6 +13,9 @@ import { deliver, TripleFault } from "./delivery";
 import { CpuFault, DB, Halted, NO_ERROR, PAGE_FAULT, Unimplemented, vectorName } from "./fault";
 import { R_FLAGS, R_RIP, TF } from "./registers";
 
+/** Runs of a block after which it is compiled: what runs less often is cheaper as closures. */
+const HOT = 200;
+
 /** "ended": the machine cannot go on (halt, triple fault, unimplemented instruction). */
 export type RunEnd = "limit" | "stopped" | "breakpoint" | "ended";
 
@@ -60,12 +63,17 @@ function runBlocks(c: Cpu, limit: number, passBreakpoint: boolean): RunEnd {
     const count = trapping ? 1 : Math.min(ops.length, c.budget);
     r[R_RIP] = block.nextLow;
     r[R_RIP + 1] = block.nextHigh;
+    const { compiled } = block;
     let i = 0;
-    do {
-      c.index = i;
-      ops[i](c);
-      i++;
-    } while (i < count && !c.leave);
+    if (compiled !== undefined && count === ops.length) i = compiled(c);
+    else {
+      if (block.runs++ === HOT) code.compile(block);
+      do {
+        c.index = i;
+        ops[i](c);
+        i++;
+      } while (i < count && !c.leave);
+    }
     if (i < ops.length) setRip(c, i);
     c.retired += i;
     c.index = 0;
@@ -134,6 +142,7 @@ function rewind(c: Cpu, complete: boolean): void {
 /** The event of an exception, then its delivery unless the sink wants to stop before it. */
 function announce(c: Cpu, fault: CpuFault): RunEnd | undefined {
   const here = c.here();
+  if (fault.software) fault.length = c.code.currentLength();
   rewind(c, fault.trap);
   const { vector, error } = fault;
   if (vector === PAGE_FAULT && !fault.software) {
@@ -145,8 +154,7 @@ function announce(c: Cpu, fault: CpuFault): RunEnd | undefined {
     const withError = error === NO_ERROR ? {} : { error };
     c.emit({ event: "exception", ...here, vector, name, ...withError, reason: fault.describe() });
   }
-  const copy = fault.copy();
-  c.pending = copy;
+  c.pending = fault.copy();
   if (c.stopRequested) return stopped(c);
   return undefined;
 }

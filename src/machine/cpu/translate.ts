@@ -106,5 +106,7 @@ function decodeRun(
     secondPage,
     breakpoint: c.code.hasBreakpoint(low, high),
     epoch: -1,
+    runs: 0,
+    compiled: undefined,
   };
 }
