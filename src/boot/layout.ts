@@ -63,13 +63,8 @@ export class Layout {
   claim(name: string, start: number, size: number): void {
     if (size === 0) return;
     const end = start + size;
-    if (!this.isUsable(start, end)) {
-      throw new UsageError(
-        `${name} (${rangeInWords(start, end)}) lies outside of the machine's memory ` +
-          `(${sizeInWords(this.memoryMap.size)}): give it another address or the machine more memory`,
-      );
-    }
-    const other = this.claims.find((claim) => claim.start < end && start < claim.end);
+    if (!this.isUsable(start, end)) throw new UsageError(this.notUsable(name, start, end));
+    const other = this.conflict(start, end);
     if (other !== undefined) {
       throw new UsageError(
         `${name} (${rangeInWords(start, end)}) overlaps ${other.name} (${rangeInWords(other.start, other.end)})`,
@@ -121,6 +116,20 @@ export class Layout {
 
   private isUsable(start: number, end: number): boolean {
     return this.usable.some((range) => start >= range.start && end <= range.end);
+  }
+
+  private notUsable(name: string, start: number, end: number): string {
+    const what = `${name} (${rangeInWords(start, end)})`;
+    const before = this.usable.findLast((range) => range.start <= start)?.end ?? 0;
+    const behind = this.usable.find((range) => range.start > start);
+    if (behind === undefined) {
+      return (
+        `${what} lies outside of the machine's memory (${sizeInWords(this.memoryMap.size)}): ` +
+        "give it another address or the machine more memory"
+      );
+    }
+    const hole = rangeInWords(before, behind.start);
+    return `${what} reaches into ${hole}, which is not usable memory: give it another address`;
   }
 
   private conflict(start: number, end: number): Placement | undefined {

@@ -63,7 +63,7 @@ export class Cursor {
     const at = this.position;
     if (!(at >= 0 && length >= 0 && at + length <= this.bytes.length)) {
       throw new ImageError(
-        `${this.what} goes on at offset ${hex(at)}, but there are only ${hex(this.bytes.length)} bytes: ` +
+        `${this.what}: more bytes are expected at offset ${hex(at)}, but there are only ${hex(this.bytes.length)} bytes: ` +
           "truncated or corrupt",
       );
     }
