@@ -85,9 +85,9 @@ describe("a boot is refused", () => {
       /^kernel segment 0 \(0x180000000-0x180002000\) lies outside of the machine's memory \(4 GiB\)/,
     ],
     [
-      "where the image lies in a hole",
-      { load: 0x9f000 },
-      /kernel segment 0 \(0x9f000-0xa1000\) lies outside/,
+      "where the image reaches into a hole",
+      { load: 0x9e000 },
+      /^kernel segment 0 \(0x9e000-0xa0000\) reaches into 0x9f000-0x100000, which is not usable memory/,
     ],
     [
       "where both a map and a size are given",
