@@ -7,7 +7,7 @@
  * Z (opcode), I (immediate), J (relative target), O (moffs); sizes b w d q dq, v (16, 32, 64), y (32, 64), z (16, 32).
  * Attributes: lock (LOCK is legal), d64 (64-bit operands by default in 64-bit mode), o64 and o32 (only in that mode),
  * plain (no superfluous prefixes: they would make another instruction), few and some (fewer cases), wide (no size but
- * the default one, though operands are "v").
+ * the default one, though operands are "v"), w64 (always with REX.W).
  */
 export interface Form {
   family: string;
@@ -88,7 +88,7 @@ const FAMILIES: Record<string, string> = {
     MOV | 89 /r | Ev,Gv |
     MOV | 8A /r | Gb,Eb |
     MOV | 8B /r | Gv,Ev |
-    MOV | 8C /r | Ew | some
+    MOV | 8C /r | Ew,v | some
     MOV | A0 | Ob |
     MOV | A1 | Ov |
     MOV | A2 | Ob |
@@ -104,7 +104,7 @@ const FAMILIES: Record<string, string> = {
     CMPXCHG | 0F B0 /r | Eb,Gb | lock
     CMPXCHG | 0F B1 /r | Ev,Gv | lock
     CMPXCHG8B | 0F C7 /1 | Mq | lock plain
-    CMPXCHG16B | 0F C7 /1 | Mdq | o64 lock plain
+    CMPXCHG16B | 0F C7 /1 | Mdq | o64 w64 lock plain
     XCHG | 86 /r | Eb,Gb | lock
     XCHG | 87 /r | Ev,Gv | lock
     XCHG | 90+r | Zv | plain
@@ -237,12 +237,20 @@ const FAMILIES: Record<string, string> = {
     SCAS | AE | b | many plain
     SCAS | AF | v | many plain`,
   protection: `
-    ARPL | 63 /r | Ew,Gw | o32
+    ARPL | 63 /r | Ew,Gw,v | o32
     BOUND | 62 /r | Gv,Mv | o32 plain
     INTO | CE | | o32`,
   nop: `
     NOP | 0F 1F /0 | Ev |
     NOP | 90 | v | plain
+    NOP | 0F 0D /r | Rv | few plain
+    NOP | 0F 18 /r | Rv | few plain
+    NOP | 0F 19 /r | Ev | few plain
+    NOP | 0F 1C /r | Ev | few plain
+    NOP | 0F 1D /r | Ev | few plain
+    NOP | 0F 1E /r | Ev | few plain
+    NOP | 0F 1F /r | Ev | few plain
+    WAIT | 9B | | few plain
     PAUSE | F3 90 | | plain
     PREFETCHNTA | 0F 18 /0 | Mb |
     PREFETCHT0 | 0F 18 /1 | Mb |
@@ -261,6 +269,10 @@ const FAMILIES: Record<string, string> = {
     IN | E5 | Ib,v | few
     OUT | E6 | Ib | few
     OUT | E7 | Ib,v | few
+    INS | 6C | | few
+    INS | 6D | v | few
+    OUTS | 6E | | few
+    OUTS | 6F | v | few
     IN | EC | | few
     IN | ED | v | few
     OUT | EE | | few
@@ -270,12 +282,17 @@ const FAMILIES: Record<string, string> = {
     WBINVD | 0F 09 | | few plain
     WRMSR | 0F 30 | | few plain
     RDMSR | 0F 32 | | few plain
-    LLDT | 0F 00 /2 | Ew | few plain
-    LTR | 0F 00 /3 | Ew | few plain
-    LGDT | 0F 01 /2 | Mb | few plain
-    LIDT | 0F 01 /3 | Mb | few plain
-    LMSW | 0F 01 /6 | Ew | few plain
-    INVLPG | 0F 01 /7 | Mb | few plain`,
+    LLDT | 0F 00 /2 | Ew,v | few plain
+    LTR | 0F 00 /3 | Ew,v | few plain
+    LGDT | 0F 01 /2 | Mb,v | few plain
+    LIDT | 0F 01 /3 | Mb,v | few plain
+    LMSW | 0F 01 /6 | Ew,v | few plain
+    INVLPG | 0F 01 /7 | Mb | few plain
+    SWAPGS | 0F 01 F8 | | o64 few plain
+    MOV | 0F 20 /r | Rb | plain
+    MOV | 0F 21 /r | Rb | few plain
+    MOV | 0F 22 /r | Rb | few plain
+    MOV | 0F 23 /r | Rb | few plain`,
   undefined: `
     UD0 | 0F FF /r | Ev | few plain
     UD1 | 0F B9 /r | Ev | few plain

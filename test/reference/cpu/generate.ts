@@ -23,13 +23,17 @@ const SHARES: readonly (readonly [attribute: string, factor: number])[] = [
   ["few", 0.35],
 ];
 
+function isRelative(form: Form): boolean {
+  return form.operands[0]?.[0] === "J";
+}
+
 /** Operand sizes that a form comes in, in bits. */
 function sizesOf(form: Form, mode: Mode): number[] {
   const { attributes, operands } = form;
   const kinds = new Set(operands.map((operand) => operand.at(-1)!));
   const has = (kind: string): boolean => kinds.has(kind);
-  if (operands.includes("Jz")) return mode === 64 ? [64] : [16, 32];
-  if (attributes.has("wide")) return mode === 64 ? [64] : [16, 32];
+  if (attributes.has("wide") || isRelative(form)) return mode === 64 ? [64] : [16, 32];
+  if (attributes.has("w64")) return [64];
   if (attributes.has("d64")) return mode === 64 ? [16, 64] : [16, 32];
   const sizes = has("v") || has("z") ? [16, 32, 64] : has("y") ? [32, 64] : [8];
   return sizes.filter((size) => size <= mode || size === 8);
@@ -74,7 +78,7 @@ function choosePrefixes(builder: CaseBuilder): void {
   const { random, form, mode, memory, size, legacy } = builder;
   const { attributes } = form;
   if (size === 16) legacy.push(OPERAND_SIZE);
-  if (size === 64 && !attributes.has("d64") && !form.operands.includes("Jz")) builder.rex |= 8;
+  if (size === 64 && !attributes.has("d64") && !isRelative(form)) builder.rex |= 8;
   const string = form.family === "string";
   const addressed =
     memory ||
@@ -120,7 +124,7 @@ function superfluous(builder: CaseBuilder): void {
         builder.deadRex = 0x40 | random.below(16);
       },
       () => {
-        const wide = builder.rex & 8 || builder.size === 8 || form.operands.includes("Jz");
+        const wide = builder.rex & 8 || builder.size === 8 || isRelative(form);
         if (wide && !legacy.includes(OPERAND_SIZE)) legacy.push(OPERAND_SIZE);
       },
     );
