@@ -8,11 +8,12 @@
  * then global ones over weak and local ones, then the shorter name, then the order of the alphabet.
  */
 
-import { IntervalMap } from "./intervals";
+import { IntervalMap, signedAddress } from "./intervals";
 import { decodeUtf8, encodeUtf8 } from "./utf8";
 
 /** st_info types that name addresses; section, file and TLS symbols do not. */
 const STT = { NOTYPE: 0, OBJECT: 1, FUNC: 2, GNU_IFUNC: 10 } as const;
+const ADDRESS_TYPES: ReadonlySet<number> = new Set(Object.values(STT));
 const STB_LOCAL = 0;
 const STB_WEAK = 2;
 const SHN_UNDEF = 0;
@@ -20,7 +21,6 @@ const SHN_ABS = 0xfff1;
 const SHN_LORESERVE = 0xff00;
 /** Bytes of a name that are read; bounds the work that a hostile string table can cause. */
 const LONGEST_NAME = 4096;
-const LAST_ADDRESS = 0xffffffffffffffffn;
 
 /** A range of linear addresses of the file as linked. */
 export interface LinkedRange {
@@ -52,7 +52,7 @@ export class ElfSymbols {
   private readonly entrySize: number;
   private readonly view: DataView;
   private intervals: IntervalMap | undefined;
-  private starts = new BigUint64Array(0);
+  private readonly starts: Float64Array;
   /** Index of each name that was asked for, -1 where there is none. */
   private readonly byName = new Map<string, number>();
 
@@ -60,6 +60,7 @@ export class ElfSymbols {
     const { symbols, is64 } = input;
     this.entrySize = is64 ? 24 : 16;
     this.count = Math.floor(symbols.length / this.entrySize);
+    this.starts = new Float64Array(this.count);
     this.view = new DataView(symbols.buffer, symbols.byteOffset, symbols.length);
   }
 
@@ -79,7 +80,9 @@ export class ElfSymbols {
   find(address: bigint): SymbolHit | undefined {
     this.intervals ??= this.indexAddresses();
     const index = this.intervals.find(address);
-    return index < 0 ? undefined : { name: this.name(index), offset: Number(address - this.starts[index]) };
+    return index < 0
+      ? undefined
+      : { name: this.name(index), offset: signedAddress(address) - this.starts[index] };
   }
 
   /** One pass over the table for each name that is asked for: cheaper than reading 200,000 names. */
@@ -105,53 +108,35 @@ export class ElfSymbols {
   }
 
   private indexAddresses(): IntervalMap {
+    const { starts } = this;
+    const ends = new Float64Array(this.count);
+    for (let index = 0; index < this.count; index++) starts[index] = this.position(index);
     const order = this.sorted();
-    const starts = new BigUint64Array(this.count);
-    const ends = new BigUint64Array(this.count);
-    for (let k = order.length - 1, next = LAST_ADDRESS, here = next; k >= 0; k--) {
+    for (let k = order.length - 1, next = Number.POSITIVE_INFINITY, here = next; k >= 0; k--) {
       const index = order[k];
-      const start = this.value(index);
-      if (start < here) {
+      const size = this.sizeNumber(index);
+      if (starts[index] < here) {
         next = here;
-        here = start;
+        here = starts[index];
       }
-      starts[index] = start;
-      ends[index] = this.size(index) > 0n ? endOf(start, this.size(index)) : this.endOfLabel(index, next);
+      ends[index] = size > 0 ? here + size : this.endOfLabel(index, next);
     }
-    this.starts = starts;
-    // A label inside a sized symbol names nothing: the sweep sees the sized ones first, then what they leave free.
-    const sized = IntervalMap.build(
-      starts,
-      ends,
-      order.filter((index) => this.size(index) > 0n),
-    );
-    return IntervalMap.build(
-      starts,
-      ends,
-      order.filter((index) => this.size(index) > 0n || sized.find(starts[index]) < 0),
-    );
+    return IntervalMap.build(starts, ends, order, (index) => this.sizeNumber(index) === 0);
   }
 
-  private endOfLabel(index: number, nextSymbol: bigint): bigint {
+  private endOfLabel(index: number, nextSymbol: number): number {
     const section = this.input.sections[this.section(index)];
-    const end = section === undefined ? nextSymbol : endOf(section.address, section.size);
-    return end < nextSymbol ? end : nextSymbol;
+    if (section === undefined) return nextSymbol;
+    return Math.min(nextSymbol, signedAddress(section.address) + Number(section.size));
   }
 
   /** Symbols with an address by address; of those at one address the weakest first. */
   private sorted(): Uint32Array {
+    const { starts } = this;
     const order: number[] = [];
     for (let index = 0; index < this.count; index++) if (this.namesAnAddress(index)) order.push(index);
-    const low = new Uint32Array(this.count);
-    const high = new Uint32Array(this.count);
-    for (const index of order) {
-      const value = this.value(index);
-      low[index] = Number(value & 0xffffffffn);
-      high[index] = Number(value >> 32n);
-    }
     return Uint32Array.from(order).sort(
-      (a, b) =>
-        high[a] - high[b] || low[a] - low[b] || this.rank(b) - this.rank(a) || this.compareNames(b, a),
+      (a, b) => starts[a] - starts[b] || this.rank(b) - this.rank(a) || this.compareNames(b, a),
     );
   }
 
@@ -180,8 +165,10 @@ export class ElfSymbols {
   private namesAnAddress(index: number): boolean {
     const type = this.info(index) & 0xf;
     const section = this.section(index);
-    const named = type === STT.NOTYPE || type === STT.OBJECT || type === STT.FUNC || type === STT.GNU_IFUNC;
-    return named && section !== SHN_UNDEF && section < SHN_LORESERVE && this.nameOffset(index) !== 0;
+    const name = this.nameOffset(index);
+    if (section === SHN_UNDEF || section >= SHN_LORESERVE || name === 0 || name >= this.input.strings.length)
+      return false;
+    return ADDRESS_TYPES.has(type) && Number.isSafeInteger(this.position(index));
   }
 
   private nameOffset(index: number): number {
@@ -209,6 +196,19 @@ export class ElfSymbols {
       : BigInt(this.view.getUint32(at + 8, true));
   }
 
+  /** The value as in `IntervalMap`, without a bigint. */
+  private position(index: number): number {
+    const at = index * this.entrySize;
+    if (!this.input.is64) return this.view.getUint32(at + 4, true);
+    return this.view.getInt32(at + 12, true) * 2 ** 32 + this.view.getUint32(at + 8, true);
+  }
+
+  private sizeNumber(index: number): number {
+    const at = index * this.entrySize;
+    if (!this.input.is64) return this.view.getUint32(at + 8, true);
+    return this.view.getUint32(at + 20, true) * 2 ** 32 + this.view.getUint32(at + 16, true);
+  }
+
   private info(index: number): number {
     return this.view.getUint8(index * this.entrySize + (this.input.is64 ? 4 : 12));
   }
@@ -216,9 +216,4 @@ export class ElfSymbols {
   private section(index: number): number {
     return this.view.getUint16(index * this.entrySize + (this.input.is64 ? 6 : 14), true);
   }
-}
-
-/** The end of a range, which cannot lie behind the last address. */
-function endOf(start: bigint, size: bigint): bigint {
-  return start + size > LAST_ADDRESS ? LAST_ADDRESS : start + size;
 }

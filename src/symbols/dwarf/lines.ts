@@ -2,7 +2,7 @@
  * Source lines of addresses, read lazily: the first question reads the top entry of every unit (not the entries
  * below it), a question about an address reads the line number program of the one unit that holds it.
  */
-import { IntervalMap } from "../intervals";
+import { IntervalMap, signedAddress } from "../intervals";
 import { Budget } from "./budget";
 import { DW_AT } from "./constants";
 import { type LineTable, readLineTable } from "./line";
@@ -107,10 +107,9 @@ class UnitIndex {
         this.owners.push(unit);
       }
     }
-    const starts = BigUint64Array.from(ranges, (range) => range.start);
-    const ends = BigUint64Array.from(ranges, (range) => range.end);
-    const order = ranges.map((_, index) => index);
-    order.sort((a, b) => (starts[a] < starts[b] ? -1 : starts[a] > starts[b] ? 1 : a - b));
+    const starts = Float64Array.from(ranges, ({ start }) => signedAddress(start));
+    const ends = Float64Array.from(ranges, ({ start, end }) => signedAddress(start) + Number(end - start));
+    const order = Uint32Array.from(ranges.keys()).sort((a, b) => starts[a] - starts[b] || a - b);
     this.intervals = IntervalMap.build(starts, ends, order);
   }
 
