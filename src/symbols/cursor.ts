@@ -22,7 +22,7 @@ export class Cursor {
    */
   constructor(
     readonly bytes: Uint8Array,
-    public what: string,
+    readonly what: string,
     public position = 0,
   ) {
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);

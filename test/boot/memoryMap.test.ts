@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { UsageError } from "../../src/boot/errors";
-import { parseE820, pcMemoryMap } from "../../src/boot/memoryMap";
+import { type CpuVendor, parseE820, pcMemoryMap } from "../../src/boot/memoryMap";
 import { parseAddress, parseSize, sizeInWords } from "../../src/boot/values";
-import reference from "../reference/boot/pvh-entry-amd64-4G-qemu64.json";
+import recorded from "../reference/boot/pc-memory-maps.json";
 
 const GIB = 2 ** 30;
 const lines = (map: ReturnType<typeof parseE820>) =>
@@ -13,8 +13,9 @@ const lines = (map: ReturnType<typeof parseE820>) =>
   ]);
 
 describe("the memory of a PC", () => {
-  test("of 4 GiB is reported as QEMU reports it", () => {
-    expect(lines(pcMemoryMap(4 * GIB))).toEqual(reference.start_info.memmap);
+  test.each(recorded)("of $megabytes MiB with a CPU of $vendor is reported as QEMU reports it", (machine) => {
+    const map = pcMemoryMap(machine.megabytes * 2 ** 20, machine.vendor as CpuVendor);
+    expect(lines(map)).toEqual(machine.memmap);
   });
 
   test("of 4 GiB has RAM below 3 GiB and above 4 GiB", () => {
