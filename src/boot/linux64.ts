@@ -45,15 +45,7 @@ export function bootLinux64(layout: Layout, kernel: LoadedImage, options: Linux6
   }
   const entry = kernel.entry();
   const text = cString(options.cmdline, "the command line", COMMAND_LINE_SIZE);
-  const bootParams = place(
-    layout,
-    "boot_params",
-    BOOT_PARAMS_SIZE,
-    options.bootParamsAddress,
-    DEFAULT_BOOT_PARAMS,
-  );
-  const cmdline = place(layout, "command line", text.length, options.cmdlineAddress, DEFAULT_CMDLINE);
-  const ramdisk = ramdiskOf(layout, options);
+  const { bootParams, cmdline, ramdisk } = placeBootData(layout, text.length, options);
   layout.write(cmdline, text);
   layout.write(
     bootParams,
@@ -91,23 +83,19 @@ export function longModeState(entry: number, cr3: number, gdtr: { base: bigint; 
   };
 }
 
-function place(
-  layout: Layout,
-  name: string,
-  size: number,
-  address: number | undefined,
-  usual: number,
-): number {
-  if (address === undefined) return layout.prefer(name, usual, size);
-  layout.claim(name, address, size);
-  return address;
-}
-
-function ramdiskOf(layout: Layout, options: Linux64Options) {
-  if (options.ramdisk === undefined || options.ramdisk.size === 0) return undefined;
-  return placeRamdisk(
-    layout,
-    options.ramdisk,
-    options.ramdiskAddress === undefined ? {} : { address: options.ramdiskAddress },
-  );
+/** Things with an address from the user come first, so that what the loader chooses makes way for them. */
+function placeBootData(layout: Layout, cmdlineSize: number, options: Linux64Options) {
+  const { bootParamsAddress, cmdlineAddress, ramdiskAddress } = options;
+  const file = options.ramdisk?.size === 0 ? undefined : options.ramdisk;
+  if (bootParamsAddress !== undefined) layout.claim("boot_params", bootParamsAddress, BOOT_PARAMS_SIZE);
+  if (cmdlineAddress !== undefined) layout.claim("command line", cmdlineAddress, cmdlineSize);
+  const fixed =
+    file === undefined || ramdiskAddress === undefined
+      ? undefined
+      : placeRamdisk(layout, file, { address: ramdiskAddress });
+  return {
+    bootParams: bootParamsAddress ?? layout.prefer("boot_params", DEFAULT_BOOT_PARAMS, BOOT_PARAMS_SIZE),
+    cmdline: cmdlineAddress ?? layout.prefer("command line", DEFAULT_CMDLINE, cmdlineSize),
+    ramdisk: file === undefined ? undefined : (fixed ?? placeRamdisk(layout, file)),
+  };
 }

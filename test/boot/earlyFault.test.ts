@@ -55,6 +55,15 @@ describe("early-fault", () => {
     expect(memory.read32(5 * GIB + 0x218) >>> 0).toBe(0xc0000000);
   });
 
+  test("makes way with what the loader chooses for what the settings place", () => {
+    const started = boot({ cmdline_at: "0x10000", ramdisk_at: "0x20000" });
+    expect(placed(started, "command line").start).toBe(0x10000);
+    expect(placed(started, "ramdisk").start).toBe(0x20000);
+    const memory = memoryOf(started);
+    expect(memory.read32(Number(started.start.registers!.rsi) + 0x228)).toBe(0x10000);
+    expect(memory.read32(Number(started.start.registers!.rsi) + 0x218)).toBe(0x20000);
+  });
+
   test("takes a ramdisk of many GiB without touching the memory that it spans", () => {
     const started = boot({ ramdisk: "96G" }, { memory: 128 * GIB });
     const memory = memoryOf(started);
@@ -100,7 +109,12 @@ describe("early-fault", () => {
       /boot_params \(0x1001000-0x1002000\) overlaps kernel segment 0 \(0x1000000-0x1300000\)/,
     ],
     ["a command line outside of memory", { cmdline_at: "9T" }, {}, /command line .* lies outside/],
-    ["a ramdisk over boot_params", { ramdisk_at: "0xf000" }, {}, /ramdisk .* overlaps boot_params/],
+    [
+      "a ramdisk over boot_params",
+      { boot_params: "0x10000", ramdisk_at: "0xf000" },
+      {},
+      /ramdisk .* overlaps boot_params/,
+    ],
     ["a ramdisk that is larger than memory", { ramdisk: "64G" }, {}, /no free memory for ramdisk \(64 GiB\)/],
     ["a ramdisk of odd size", { ramdisk: "5001" }, {}, /size 0x1389 is not a multiple of 4/],
     [
