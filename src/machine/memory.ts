@@ -28,13 +28,18 @@ export const FRAME_WATCHED = 8;
 /** More guest memory was written than this machine holds at once. */
 export class MemoryExhaustedError extends Error {
   constructor(limit: number) {
-    super(`the guest has written more than ${limit / 2 ** 20} MiB of its memory, which is all this machine can hold`);
+    super(
+      `the guest has written more than ${limit / 2 ** 20} MiB of its memory, which is all this machine can hold`,
+    );
     this.name = "MemoryExhaustedError";
   }
 }
 
 declare const WebAssembly: {
-  Memory: new (descriptor: { initial: number; maximum: number }) => {
+  Memory: new (descriptor: {
+    initial: number;
+    maximum: number;
+  }) => {
     readonly buffer: ArrayBuffer;
     grow(pages: number): number;
   };
@@ -260,7 +265,8 @@ function frameIndex(address: number): number {
 function checkRanges(ram: readonly PhysicalRange[]): void {
   let last = 0;
   for (const { start, end } of ram) {
-    if (start % PAGE_SIZE !== 0 || end % PAGE_SIZE !== 0) throw new RangeError("RAM ranges must be page aligned");
+    if (start % PAGE_SIZE !== 0 || end % PAGE_SIZE !== 0)
+      throw new RangeError("RAM ranges must be page aligned");
     if (start < last || end <= start || end > 2 ** 52) {
       throw new RangeError("RAM ranges must ascend without overlap below 2^52");
     }

@@ -11,13 +11,7 @@
  * A 64-bit load returns its low half and leaves the high one in `r[R_HIGH]`.
  */
 import { isCanonical } from "../paging/canonical";
-import {
-  ACCESS_FETCH,
-  ACCESS_IMPLICIT,
-  ACCESS_USER,
-  ACCESS_WRITE,
-  type PagingState,
-} from "../paging/state";
+import { ACCESS_FETCH, ACCESS_IMPLICIT, ACCESS_USER, ACCESS_WRITE, type PagingState } from "../paging/state";
 import {
   checkRights,
   FAULT_NONE,
@@ -102,7 +96,8 @@ export class Mmu {
   load8(low: number, high: number): number {
     const t = this.readCache;
     const i = (low >>> INDEX_SHIFT) & INDEX_MASK;
-    if (t[i] === (low & PAGE_MASK) && t[i + 1] === high) return this.memory.view.getInt8((t[i + 2] + low) | 0);
+    if (t[i] === (low & PAGE_MASK) && t[i + 1] === high)
+      return this.memory.view.getInt8((t[i + 2] + low) | 0);
     return (this.loadSlow(low, high, 1) << 24) >> 24;
   }
 
@@ -141,7 +136,8 @@ export class Mmu {
   store8(low: number, high: number, value: number): void {
     const t = this.writeCache;
     const i = (low >>> INDEX_SHIFT) & INDEX_MASK;
-    if (t[i] === (low & PAGE_MASK) && t[i + 1] === high) this.memory.view.setInt8((t[i + 2] + low) | 0, value);
+    if (t[i] === (low & PAGE_MASK) && t[i + 1] === high)
+      this.memory.view.setInt8((t[i + 2] + low) | 0, value);
     else this.storeSlow(low, high, 1, value, 0);
   }
 
@@ -216,7 +212,14 @@ export class Mmu {
   }
 
   /** Stores with explicit access bits: pushes on the stack of another privilege level. */
-  storeAs(access: number, low: number, high: number, size: number, valueLow: number, valueHigh: number): void {
+  storeAs(
+    access: number,
+    low: number,
+    high: number,
+    size: number,
+    valueLow: number,
+    valueHigh: number,
+  ): void {
     this.storePhysically(low, high, size, valueLow, valueHigh, access | ACCESS_WRITE);
   }
 
@@ -424,7 +427,7 @@ export class Mmu {
     }
     if (cause !== FAULT_NONE) this.fault(low, high, page4K, access, cause);
     const write = (access & ACCESS_WRITE) !== 0;
-    setAccessedDirty(this.memory, walk, write);
+    setAccessedDirty(state, this.memory, walk, write);
     if (this.cacheTranslations) {
       this.remember(page4K, structure, write);
     }

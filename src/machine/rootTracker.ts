@@ -46,7 +46,8 @@ export class RootTracker {
     }
     const cleared = from === to ? this.lost() : 0;
     this.adopt();
-    if (value !== undefined) this.emit({ event: "cr3-load", ...cpu.here(), value, from: from < 0 ? to : from, to });
+    if (value !== undefined)
+      this.emit({ event: "cr3-load", ...cpu.here(), value, from: from < 0 ? to : from, to });
     if (from < 0) return;
     if (from !== to) this.emit({ event: "switchover", ...cpu.here(), from, to });
     else if (cleared > 0) this.emit({ event: "reset", ...cpu.here(), root: to, cleared });
@@ -55,7 +56,8 @@ export class RootTracker {
   /** An entry in a watched frame or in a frame that walks have read changed. */
   written(entry: number, oldLow: number, oldHigh: number, newLow: number, newHigh: number): void {
     const { root } = this.cpu.paging;
-    if (entry >= root && entry < root + this.bytes() && (newLow & 1) !== 0) this.seen[(entry - root) / this.stride()] = 1;
+    if (entry >= root && entry < root + this.bytes() && (newLow & 1) !== 0)
+      this.seen[(entry - root) / this.stride()] = 1;
     if (!this.tracking) return;
     const place = this.live.placeOf(entry);
     if (place === undefined) return;
@@ -68,7 +70,7 @@ export class RootTracker {
       old: join(oldLow, oldHigh),
       new: join(newLow, newHigh),
     });
-    this.live.entryChanged(place, oldLow, newLow, newHigh);
+    this.live.entryChanged(place, oldLow, oldHigh, newLow, newHigh);
   }
 
   /** Bytes of an entry. */

@@ -100,7 +100,8 @@ export function longMode(code: string | Uint8Array, options: LongModeOptions = {
     memory.write64(GDT + 8 * i, entry);
   });
   memory.write64(GDT + TSS_SELECTOR, tssDescriptor());
-  for (let vector = 0; vector < 256; vector++) writeGate(machine, vector, HANDLERS + 16 * vector, { dpl: vector === 0x80 ? 3 : 0 });
+  for (let vector = 0; vector < 256; vector++)
+    writeGate(machine, vector, HANDLERS + 16 * vector, { dpl: vector === 0x80 ? 3 : 0 });
   memory.fill(HANDLERS, 256 * 16, 0xf4);
   memory.write64(TSS + 4, BigInt(STACK0));
   memory.write64(TSS + 0x24, BigInt(STACK_IST));
@@ -138,7 +139,8 @@ export function writeGate(
   options: { dpl?: number; ist?: number; type?: number; present?: boolean; selector?: number } = {},
 ): void {
   const offset = BigInt(target);
-  const type = BigInt(options.type ?? 0xe) | (BigInt(options.dpl ?? 0) << 5n) | (options.present === false ? 0n : 0x80n);
+  const type =
+    BigInt(options.type ?? 0xe) | (BigInt(options.dpl ?? 0) << 5n) | (options.present === false ? 0n : 0x80n);
   const low =
     (offset & 0xffffn) |
     (BigInt(options.selector ?? KERNEL_CS) << 16n) |

@@ -71,7 +71,8 @@ export class CodeCache {
     const high = r[R_RIP + 1];
     const slot = (low ^ (low >>> 12)) & (SLOTS - 1);
     const block = this.byAddress[slot];
-    if (block.low === low && block.high === high && block.epoch === this.epoch && block.mode === mode) return block;
+    if (block.low === low && block.high === high && block.epoch === this.epoch && block.mode === mode)
+      return block;
     return this.findSlowly(low, high, slot);
   }
 
@@ -153,7 +154,8 @@ export class CodeCache {
 
   private drop(block: Block): void {
     this.pages.get(Math.floor(block.physical / PAGE_SIZE))?.blocks.delete(block.physical % PAGE_SIZE);
-    if (block.secondPage >= 0) this.pages.get(Math.floor(block.secondPage / PAGE_SIZE))?.reachingIn.delete(block);
+    if (block.secondPage >= 0)
+      this.pages.get(Math.floor(block.secondPage / PAGE_SIZE))?.reachingIn.delete(block);
     block.epoch = -1;
     if (block === this.current) this.cpu.leave = true;
   }

@@ -1,6 +1,6 @@
 /** Writes to control registers and EFER: what they check, what they flush (SDM vol. 3A, 2.5, 4.1.2, 4.10.4.1). */
+import { MODE_NAMES } from "../../paging/ranges";
 import { pdpteReserved } from "../../paging/walk";
-import { CS } from "./registers";
 import { SEG_L } from "./attributes";
 import type { Cpu } from "./cpu";
 import {
@@ -28,6 +28,7 @@ import {
   CR4_SMEP,
   CR4_TSD,
   CR4_UMIP,
+  CS,
   EFER_LMA,
   EFER_LME,
   EFER_NXE,
@@ -37,15 +38,6 @@ import { hex } from "./segments";
 
 /** Bits of CR0 that exist: PE MP EM TS ET NE WP AM NW CD PG. */
 const CR0_BITS = 0xe005003f;
-
-/** Names of a paging mode by its levels. */
-export const MODE_NAMES: Readonly<Record<number, string>> = {
-  0: "off",
-  2: "32-bit",
-  3: "PAE",
-  4: "4-level",
-  5: "5-level",
-};
 
 export function writeCr0(c: Cpu, value: bigint): void {
   if (value >> 32n !== 0n) throw c.gp("CR0: a bit of the upper half is set");
@@ -163,12 +155,17 @@ export function writeCr4(c: Cpu, value: bigint): void {
   const before = pagingBits(c);
   const paging = (c.cr0 & CR0_PG) !== 0;
   const pae = paging && (cr4 & CR4_PAE) !== 0 && !c.longMode;
-  if (pae && (changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP)) !== 0) loadPdptes(c, Number(c.cr3 & 0xffffffe0n));
+  if (pae && (changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP)) !== 0)
+    loadPdptes(c, Number(c.cr3 & 0xffffffe0n));
   c.cr4 = cr4;
   c.updatePaging();
   const flushing = CR4_PSE | CR4_PAE | CR4_PGE | CR4_LA57 | CR4_PCIDE | CR4_SMEP;
   const off = changed & ~cr4;
-  if (((changed & flushing) & ~(CR4_SMEP | CR4_PCIDE)) !== 0 || (changed & cr4 & CR4_SMEP) !== 0 || (off & CR4_PCIDE) !== 0) {
+  if (
+    (changed & flushing & ~(CR4_SMEP | CR4_PCIDE)) !== 0 ||
+    (changed & cr4 & CR4_SMEP) !== 0 ||
+    (off & CR4_PCIDE) !== 0
+  ) {
     flushAll(c, "mov-cr4");
   }
   announceMode(c, before);
@@ -177,12 +174,16 @@ export function writeCr4(c: Cpu, value: bigint): void {
 export function writeEfer(c: Cpu, value: bigint): void {
   const { features } = c.model;
   const efer = Number(BigInt.asIntN(32, value));
-  const known = (features.syscall ? EFER_SCE : 0) | (features.lm ? EFER_LME | EFER_LMA : 0) | (features.nx ? EFER_NXE : 0);
+  const known =
+    (features.syscall ? EFER_SCE : 0) |
+    (features.lm ? EFER_LME | EFER_LMA : 0) |
+    (features.nx ? EFER_NXE : 0);
   const foreign = efer & ~known;
   if (value >> 32n !== 0n || foreign !== 0) {
     throw c.gp(`EFER: a bit of 0x${value.toString(16)} does not exist on this CPU`);
   }
-  if (((efer ^ c.efer) & EFER_LME) !== 0 && (c.cr0 & CR0_PG) !== 0) throw c.gp("EFER.LME: changed while CR0.PG is set");
+  if (((efer ^ c.efer) & EFER_LME) !== 0 && (c.cr0 & CR0_PG) !== 0)
+    throw c.gp("EFER.LME: changed while CR0.PG is set");
   c.efer = (efer & ~EFER_LMA) | (c.efer & EFER_LMA);
   c.updatePaging();
 }
@@ -213,4 +214,3 @@ function announceMode(c: Cpu, before: Map<string, boolean>): void {
   if (set.length + cleared.length === 0) return;
   c.emit({ event: "paging-mode", ...c.here(), set, cleared, mode: MODE_NAMES[c.paging.levels] });
 }
-

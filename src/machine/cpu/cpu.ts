@@ -5,8 +5,8 @@
  * register, of EFER, of CS or of CPL goes through the methods of this class or of `control.ts` and `segments.ts`,
  * which keep `paging`, `mode` and the MMU's access bits true.
  */
-import { explainFault } from "../../paging/explain";
-import { ACCESS_AC, ACCESS_FETCH, ACCESS_USER, ACCESS_WRITE, type PagingState } from "../../paging/state";
+import { accessName, explainFault } from "../../paging/explain";
+import { ACCESS_AC, ACCESS_FETCH, ACCESS_USER, type PagingState } from "../../paging/state";
 import { errorCodeOf, FAULT_NONE, walkLinear } from "../../paging/walk";
 import type { IoBus } from "../devices/ioBus";
 import type { EventKind, MachineEvent } from "../events";
@@ -311,7 +311,8 @@ export class Cpu implements MmuHost {
     const attributes = this.attributes[segment];
     const vector = segment === SS ? SS_FAULT : GP;
     const name = SEGMENT_NAMES[segment].toUpperCase();
-    if (this.protectedMode && (attributes & SEG_P) === 0) throw this.raise(vector, 0, `${name} holds a null selector`);
+    if (this.protectedMode && (attributes & SEG_P) === 0)
+      throw this.raise(vector, 0, `${name} holds a null selector`);
     const first = offset >>> 0;
     const last = first + size - 1;
     const limit = this.limits[segment];
@@ -373,7 +374,7 @@ export class Cpu implements MmuHost {
     const { check } = this.mmu;
     const address = hex64(low, high);
     const gone = check.fault !== FAULT_NONE;
-    const now = gone ? undefined : check.frame + ((low & ((1 << check.pageShift) - 1)) & ~0xfff);
+    const now = gone ? undefined : check.frame + (low & ((1 << check.pageShift) - 1) & ~0xfff);
     const reason = gone
       ? `${accessName(access)} ${address}: the TLB gives 0x${cachedPage.toString(16)}; by the tables: ${explainFault(
           this.paging,
@@ -462,11 +463,6 @@ export class Cpu implements MmuHost {
   returned64(low: number): bigint {
     return (BigInt(this.r[R_HIGH] >>> 0) << 32n) | BigInt(low >>> 0);
   }
-}
-
-function accessName(access: number): string {
-  if ((access & ACCESS_FETCH) !== 0) return "instruction fetch from";
-  return (access & ACCESS_WRITE) !== 0 ? "write to" : "read from";
 }
 
 /** 0x and 16 digits. */

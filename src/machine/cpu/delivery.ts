@@ -5,17 +5,20 @@
  * Nothing of the interrupted state changes before every check has passed and every push has been made.
  */
 import { ACCESS_AC, ACCESS_USER } from "../../paging/state";
-import {
-  SEG_CONFORMING,
-  SEG_DB,
-  SEG_L,
-  SEG_P,
-  SEG_S,
-  SEG_TYPE,
-  TR,
-} from "./attributes";
+import { SEG_CONFORMING, SEG_DB, SEG_L, SEG_P, SEG_S, SEG_TYPE, TR } from "./attributes";
 import type { Cpu } from "./cpu";
-import { CpuFault, DOUBLE_FAULT, GP, NO_ERROR, NP, PAGE_FAULT, SS_FAULT, TS, Unimplemented, vectorName } from "./fault";
+import {
+  CpuFault,
+  DOUBLE_FAULT,
+  GP,
+  NO_ERROR,
+  NP,
+  PAGE_FAULT,
+  SS_FAULT,
+  TS,
+  Unimplemented,
+  vectorName,
+} from "./fault";
 import { AC, CS, IF, NT, R_FLAGS, R_RIP, R_SEGMENT_BASE, RF, RSP, SS, TF, VM } from "./registers";
 import {
   attributesOf,
@@ -90,7 +93,13 @@ function describe(c: Cpu, fault: CpuFault): string {
 function announceNested(c: Cpu, second: CpuFault, current: CpuFault): void {
   for (const fault of current === second ? [second] : [second, current]) {
     if (fault.vector === PAGE_FAULT) {
-      c.emit({ event: "page-fault", ...c.here(), address: c.cr2, error: fault.error, reason: fault.describe() });
+      c.emit({
+        event: "page-fault",
+        ...c.here(),
+        address: c.cr2,
+        error: fault.error,
+        reason: fault.describe(),
+      });
     } else {
       c.emit({
         event: "exception",
@@ -192,7 +201,8 @@ function readHandler(c: Cpu, gate: Gate, ext: number): Descriptor {
   const attributes = attributesOf(descriptor);
   const error = (gate.selector & 0xfffc) | ext;
   if (dplOf(attributes) > c.cpl) throw c.gp("the handler's code segment is of lower privilege", error);
-  if (c.longMode && (attributes & SEG_L) === 0) throw c.gp("the handler's code segment is not a 64-bit one", error);
+  if (c.longMode && (attributes & SEG_L) === 0)
+    throw c.gp("the handler's code segment is not a 64-bit one", error);
   return descriptor;
 }
 
@@ -228,10 +238,12 @@ function enter64(c: Cpu, fault: CpuFault, gate: Gate, descriptor: Descriptor): v
   const access = pushAccess(c, cpl);
   for (const value of frame) {
     sp = BigInt.asUintN(64, sp - 8n);
-    if (!c.isCanonicalNow(sp)) throw c.raise(SS_FAULT, fault.software ? 0 : EXT, "the handler's stack is not canonical");
+    if (!c.isCanonicalNow(sp))
+      throw c.raise(SS_FAULT, fault.software ? 0 : EXT, "the handler's stack is not canonical");
     c.mmu.storeAs(access, low32(sp), high32(sp), 8, low32(value), high32(value));
   }
-  if (!c.isCanonicalNow(gate.offset)) throw c.gp("the handler's address is not canonical", fault.software ? 0 : EXT);
+  if (!c.isCanonicalNow(gate.offset))
+    throw c.gp("the handler's address is not canonical", fault.software ? 0 : EXT);
   if (cpl !== c.cpl) loadNull(c, SS, cpl);
   takeCode(c, descriptor, cpl);
   c.setRegister(RSP, sp);
@@ -260,7 +272,8 @@ function enter32(c: Cpu, fault: CpuFault, gate: Gate, descriptor: Descriptor, ex
   frame.push(oldFlags, c.selectors[CS], c.r[R_RIP]);
   if (fault.error !== NO_ERROR) frame.push(fault.error);
   for (const value of frame) push32(c, access, value, size);
-  if (Number(gate.offset) > limitOf(descriptor)) throw c.gp("the handler's address is beyond the limit of CS", ext);
+  if (Number(gate.offset) > limitOf(descriptor))
+    throw c.gp("the handler's address is beyond the limit of CS", ext);
   takeCode(c, descriptor, cpl);
 }
 

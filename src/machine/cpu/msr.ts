@@ -1,6 +1,7 @@
 /** Model-specific registers (SDM vol. 4): those with a behaviour, and those that only hold what was written. */
-import type { Cpu } from "./cpu";
+
 import { writeEfer } from "./control";
+import type { Cpu } from "./cpu";
 import { FS, GS, R_SEGMENT_BASE } from "./registers";
 
 export const MSR_TSC = 0x10;
@@ -51,7 +52,13 @@ const CANONICAL = new Map<number, string>([
 ]);
 
 function isMtrr(index: number): boolean {
-  return (index >= 0x200 && index <= 0x20f) || index === 0x250 || index === 0x258 || index === 0x259 || (index >= 0x268 && index <= 0x26f);
+  return (
+    (index >= 0x200 && index <= 0x20f) ||
+    index === 0x250 ||
+    index === 0x258 ||
+    index === 0x259 ||
+    (index >= 0x268 && index <= 0x26f)
+  );
 }
 
 /** The value of a register that holds what was written. */
@@ -106,12 +113,14 @@ export function writeMsr(c: Cpu, index: number, value: bigint): void {
   }
   const plain = PLAIN.get(index);
   if (plain !== undefined) {
-    if ((value & ~plain.writable) !== 0n) throw c.gp(`${plain.name}: a reserved bit of 0x${value.toString(16)} is set`);
+    if ((value & ~plain.writable) !== 0n)
+      throw c.gp(`${plain.name}: a reserved bit of 0x${value.toString(16)} is set`);
     c.msrs.set(index, value);
     return;
   }
   const name = CANONICAL.get(index);
-  if (name === undefined && !isMtrr(index)) throw c.gp(`WRMSR to 0x${index.toString(16)}, which this CPU does not have`);
+  if (name === undefined && !isMtrr(index))
+    throw c.gp(`WRMSR to 0x${index.toString(16)}, which this CPU does not have`);
   if (name !== undefined) requireCanonical(c, name, value);
   c.msrs.set(index, value);
 }
@@ -120,7 +129,8 @@ export function writeMsr(c: Cpu, index: number, value: bigint): void {
 function writePat(c: Cpu, value: bigint): void {
   for (let entry = 0n; entry < 8n; entry++) {
     const type = (value >> (8n * entry)) & 0xffn;
-    if (type > 7n || type === 2n || type === 3n) throw c.gp(`IA32_PAT: entry ${entry} has the reserved type ${type}`);
+    if (type > 7n || type === 2n || type === 3n)
+      throw c.gp(`IA32_PAT: entry ${entry} has the reserved type ${type}`);
   }
   c.msrs.set(MSR_PAT, value);
 }
@@ -133,4 +143,3 @@ function requireCanonical(c: Cpu, name: string, value: bigint): void {
 export function timeStamp(c: Cpu): bigint {
   return BigInt.asUintN(64, BigInt(c.now()) + c.tscOffset);
 }
-

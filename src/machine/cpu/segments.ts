@@ -1,4 +1,6 @@
 /** Segment registers: descriptors, their checks, and the system segments (SDM vol. 3A, 3.4, 5.6 to 5.8, 7.2). */
+
+import type { SegmentState } from "../startState";
 import {
   LDTR,
   SEG_ACCESSED,
@@ -17,7 +19,6 @@ import {
 import type { Cpu } from "./cpu";
 import { GP, NP, SS_FAULT } from "./fault";
 import { CS, R_SEGMENT_BASE, SEGMENT_NAMES, SS } from "./registers";
-import type { SegmentState } from "../startState";
 
 /** A descriptor as read from a table. */
 export interface Descriptor {
@@ -37,7 +38,7 @@ export function dplOf(attributes: number): number {
 }
 
 function baseOf(descriptor: Descriptor): number {
-  return ((descriptor.low >>> 16) | ((descriptor.high & 0xff) << 16) | (descriptor.high & 0xff000000)) | 0;
+  return (descriptor.low >>> 16) | ((descriptor.high & 0xff) << 16) | (descriptor.high & 0xff000000) | 0;
 }
 
 function limitOf(descriptor: Descriptor): number {
@@ -53,7 +54,11 @@ export function readDescriptor(c: Cpu, selector: number, vector = GP, ext = 0): 
   const offset = selector & 0xfff8;
   if ((local && (c.attributes[LDTR] & SEG_P) === 0) || offset + 7 > limit) {
     const table = local ? "LDT" : "GDT";
-    throw c.raise(vector, (selector & 0xfffc) | ext, `selector ${hex(selector)} is beyond the limit of the ${table}`);
+    throw c.raise(
+      vector,
+      (selector & 0xfffc) | ext,
+      `selector ${hex(selector)} is beyond the limit of the ${table}`,
+    );
   }
   const address = base + BigInt(offset);
   return { selector, address, low: loadSystem(c, address), high: loadSystem(c, address + 4n) };
@@ -131,7 +136,8 @@ function loadDataSegment(c: Cpu, segment: number, selector: number): void {
   if (!conforming && Math.max(c.cpl, selector & 3) > dplOf(attributes)) {
     throw c.gp(`${name}: selector ${hex(selector)} names a segment of higher privilege`, error);
   }
-  if ((attributes & SEG_P) === 0) throw c.raise(NP, error, `${name}: selector ${hex(selector)} is not present`);
+  if ((attributes & SEG_P) === 0)
+    throw c.raise(NP, error, `${name}: selector ${hex(selector)} is not present`);
   markAccessed(c, descriptor);
   take(c, segment, selector, descriptor);
 }
@@ -140,10 +146,17 @@ function loadDataSegment(c: Cpu, segment: number, selector: number): void {
  * Loads SS for a privilege level: MOV and POP (#GP, #SS), a stack switch or a return to an outer level (#TS or #GP).
  * In 64-bit mode a null selector is legal below CPL 3 (SDM vol. 2, MOV).
  */
-export function loadStackSegment(c: Cpu, selector: number, cpl: number, vector: number, absent: number): void {
+export function loadStackSegment(
+  c: Cpu,
+  selector: number,
+  cpl: number,
+  vector: number,
+  absent: number,
+): void {
   const error = selector & 0xfffc;
   if (error === 0) {
-    if (!c.code64 || cpl === 3 || (selector & 3) !== cpl) throw c.raise(vector, 0, "SS: the selector is null");
+    if (!c.code64 || cpl === 3 || (selector & 3) !== cpl)
+      throw c.raise(vector, 0, "SS: the selector is null");
     loadNull(c, SS, selector);
     return;
   }
@@ -155,7 +168,8 @@ export function loadStackSegment(c: Cpu, selector: number, cpl: number, vector: 
   if ((selector & 3) !== cpl || dplOf(attributes) !== cpl) {
     throw c.raise(vector, error, `SS: selector ${hex(selector)} is not of privilege level ${cpl}`);
   }
-  if ((attributes & SEG_P) === 0) throw c.raise(absent, error, `SS: selector ${hex(selector)} is not present`);
+  if ((attributes & SEG_P) === 0)
+    throw c.raise(absent, error, `SS: selector ${hex(selector)} is not present`);
   markAccessed(c, descriptor);
   take(c, SS, selector, descriptor);
 }
@@ -246,10 +260,12 @@ function loadSystemSegment(
   if ((attributes & SEG_P) === 0) throw c.raise(NP, error, `selector ${hex(selector)} is not present`);
   let upper = 0;
   if (c.longMode) {
-    if ((selector & 0xfff8) + 15 > c.gdtLimit) throw c.gp(`selector ${hex(selector)} is beyond the limit of the GDT`, error);
+    if ((selector & 0xfff8) + 15 > c.gdtLimit)
+      throw c.gp(`selector ${hex(selector)} is beyond the limit of the GDT`, error);
     upper = loadSystem(c, descriptor.address + 8n);
     const base = (BigInt(upper >>> 0) << 32n) | BigInt(baseOf(descriptor) >>> 0);
-    if (!c.isCanonicalAddress(base)) throw c.gp(`the base of selector ${hex(selector)} is not canonical`, error);
+    if (!c.isCanonicalAddress(base))
+      throw c.gp(`the base of selector ${hex(selector)} is not canonical`, error);
   }
   take(c, segment, selector, descriptor);
   c.r[R_SEGMENT_BASE + 2 * segment + 1] = upper;
@@ -260,4 +276,3 @@ function loadSystemSegment(
 export function hex(value: number): string {
   return `0x${value.toString(16)}`;
 }
-

@@ -35,4 +35,3 @@ function implicitStack(c: Cpu, low: number, high: number): boolean {
     return distance > -64n && distance < 64n;
   });
 }
-

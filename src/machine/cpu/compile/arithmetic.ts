@@ -1,13 +1,6 @@
 /** Text for ADD SUB CMP AND OR XOR TEST INC DEC and shifts by a constant, on 32 and 64 bits. */
 import { type Instruction, Mnemonic } from "iced-x86";
-import {
-  KIND_ADD32,
-  KIND_ADD64,
-  KIND_LOGIC32,
-  KIND_LOGIC64,
-  KIND_SUB32,
-  KIND_SUB64,
-} from "../flags";
+import { KIND_ADD32, KIND_ADD64, KIND_LOGIC32, KIND_LOGIC64, KIND_SUB32, KIND_SUB64 } from "../flags";
 import { immediateOf, isMemory, isRegister, operandSize, registerNumber, type Site } from "../operands";
 import type { Emitter } from "./emitter";
 

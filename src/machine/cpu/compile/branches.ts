@@ -87,9 +87,7 @@ function directCondition({ operation, wide, id }: FlagSource, code: number): str
   }
   if (operation === "add") return undefined;
   const unsigned = (or: string) =>
-    wide
-      ? `(${a}H===${b}H?${a}>>>0<${or}${b}>>>0:${a}H>>>0<${b}H>>>0)`
-      : `${a}>>>0<${or}${b}>>>0`;
+    wide ? `(${a}H===${b}H?${a}>>>0<${or}${b}>>>0:${a}H>>>0<${b}H>>>0)` : `${a}>>>0<${or}${b}>>>0`;
   const ordered = (or: string) =>
     wide ? `(${a}H===${b}H?${a}>>>0<${or}${b}>>>0:${a}H<${b}H)` : `${a}<${or}${b}`;
   switch (code) {

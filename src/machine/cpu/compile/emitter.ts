@@ -6,9 +6,8 @@
  * values of instruction 3, with an `H` behind them for a high half.
  */
 import { type Instruction, Register } from "iced-x86";
-import { immediateOf, isMemory, isRegister, registerNumber, type Site } from "../operands";
+import { immediateOf, isMemory, isRegister, registerNumber, type Site, segmentNumber } from "../operands";
 import { FS, R_HIGH, R_KIND, R_OP1, R_OP2, R_RES, R_SEGMENT_BASE } from "../registers";
-import { segmentNumber } from "../operands";
 
 /** Where the status flags came from, as names in the text: what a condition can be computed from directly. */
 export interface FlagSource {
@@ -116,7 +115,8 @@ function lowAddress(instruction: Instruction): { declare(name: string): string }
   const low = Number(BigInt.asIntN(32, displacement));
   const high = Number(BigInt.asIntN(32, displacement >> 32n));
   if (base === Register.RIP || (base === Register.None && index === Register.None)) {
-    if (instruction.memoryDisplSize === 4 && base === Register.None && displacement > 0x7fffffffn) return undefined;
+    if (instruction.memoryDisplSize === 4 && base === Register.None && displacement > 0x7fffffffn)
+      return undefined;
     return { declare: (name) => `let ${name}=${low},${name}H=${high};` };
   }
   if ((base !== Register.None && base < Register.RAX) || (index !== Register.None && index < Register.RAX)) {

@@ -1,6 +1,14 @@
 /** Text for MOV MOVZX MOVSX MOVSXD LEA PUSH POP, in 64-bit mode. */
 import { Mnemonic, Register } from "iced-x86";
-import { byteIndex, immediateOf, isMemory, isRegister, operandSize, registerNumber, type Site } from "../operands";
+import {
+  byteIndex,
+  immediateOf,
+  isMemory,
+  isRegister,
+  operandSize,
+  registerNumber,
+  type Site,
+} from "../operands";
 import { R_HIGH, RSP } from "../registers";
 import type { Emitter } from "./emitter";
 
@@ -92,7 +100,8 @@ function extend(e: Emitter, site: Site): boolean {
         : from === 2
           ? `c.r16[${4 * registerNumber(register)}]`
           : `r[${2 * registerNumber(register)}]`;
-    const extended = from === 1 ? (signed ? `${value}<<24>>24` : value) : from === 2 && !signed ? `${value}&65535` : value;
+    const extended =
+      from === 1 ? (signed ? `${value}<<24>>24` : value) : from === 2 && !signed ? `${value}&65535` : value;
     e.line(`const v${id}=${extended};`);
   }
   const wideSign = size === 8 && signed;
@@ -104,7 +113,8 @@ function extend(e: Emitter, site: Site): boolean {
 function lea(e: Emitter, site: Site): boolean {
   const { instruction } = site;
   const size = operandSize(instruction, 0);
-  if (size < 4 || instruction.memorySegment === Register.FS || instruction.memorySegment === Register.GS) return false;
+  if (size < 4 || instruction.memorySegment === Register.FS || instruction.memorySegment === Register.GS)
+    return false;
   if (!e.address(site, `p${e.id}`)) return false;
   e.setRegister(instruction.op0Register, `p${e.id}`, size === 8);
   return true;

@@ -81,4 +81,3 @@ export const BCD = new Map(
     [Mnemonic.Aad, divideAdjust],
   ),
 );
-

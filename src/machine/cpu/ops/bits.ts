@@ -40,7 +40,9 @@ function bitTest(change: BitChange, writes: boolean): (site: Site) => Op {
     const size = sizeOf(site);
     const bits = size * 8;
     if (size === 8) return bitTest64(site, change, writes);
-    const index = isRegister(instruction, 1) ? reader(site, 1, size) : constant(immediateOf(instruction, 1).low);
+    const index = isRegister(instruction, 1)
+      ? reader(site, 1, size)
+      : constant(immediateOf(instruction, 1).low);
     const apply = (c: Cpu, value: number) => {
       const mask = 1 << (index(c) & (bits - 1));
       const result = change(value, mask);
@@ -109,7 +111,12 @@ function bitString(site: Site, change: BitChange, writes: boolean): Op {
     const upper = bit >= 32;
     if (writes && size === 4) mmu.store32(low, high, change(value, mask));
     if (writes && size === 8) {
-      mmu.store64(low, high, upper ? value : change(value, mask), upper ? change(valueHigh, mask) : valueHigh);
+      mmu.store64(
+        low,
+        high,
+        upper ? value : change(value, mask),
+        upper ? change(valueHigh, mask) : valueHigh,
+      );
     }
     setCarry(c, upper ? valueHigh : value, mask);
   };
@@ -188,11 +195,7 @@ function countZeros(forward: boolean): (site: Site) => Op {
     const write = writer(site, 0, size);
     return (c) => {
       const value = size === 2 ? read(c) & 0xffff : read(c);
-      const count = forward
-        ? value === 0
-          ? bits
-          : lowest(value)
-        : Math.clz32(value) - (32 - bits);
+      const count = forward ? (value === 0 ? bits : lowest(value)) : Math.clz32(value) - (32 - bits);
       write(c, count);
       countFlags(c, count, bits);
     };
@@ -245,14 +248,12 @@ function populationCount(site: Site): Op {
 }
 
 function swap32(value: number): number {
-  return (
-    (value << 24) | ((value & 0xff00) << 8) | ((value >>> 8) & 0xff00) | (value >>> 24)
-  );
+  return (value << 24) | ((value & 0xff00) << 8) | ((value >>> 8) & 0xff00) | (value >>> 24);
 }
 
 /** The bytes of a value of 2, 4 or 8 bytes in reverse order; 64-bit: halves given and returned through R_HIGH. */
 export function swapBytes(value: number, size: Size): number {
-  return size === 2 ? (swap32(value) >>> 16 << 16) >> 16 : swap32(value);
+  return size === 2 ? ((swap32(value) >>> 16) << 16) >> 16 : swap32(value);
 }
 
 /** BSWAP. With a 16-bit register the result is undefined; real CPUs give 0. */
@@ -313,6 +314,9 @@ export const BITS = new Map(
     [Mnemonic.Lzcnt, countZeros(false)],
     [Mnemonic.Popcnt, populationCount],
     [Mnemonic.Bswap, byteSwap],
-    ...SET_MNEMONICS.map((mnemonic, condition): [Mnemonic, (site: Site) => Op] => [mnemonic, setByte(condition)]),
+    ...SET_MNEMONICS.map((mnemonic, condition): [Mnemonic, (site: Site) => Op] => [
+      mnemonic,
+      setByte(condition),
+    ]),
   ),
 );

@@ -3,8 +3,8 @@ import { Mnemonic } from "iced-x86";
 import { carry, overflow, setFlags } from "../flags";
 import {
   isRegister,
-  operandSize,
   type Op,
+  operandSize,
   reader,
   reader64,
   registerNumber,
@@ -12,7 +12,7 @@ import {
   writer,
   writer64,
 } from "../operands";
-import { CF, OF, R_HIGH, RDX, STATUS_FLAGS, SF, ZF } from "../registers";
+import { CF, OF, R_HIGH, RDX, SF, STATUS_FLAGS, ZF } from "../registers";
 import { swapBytes } from "./bits";
 import { family, sizeOf, withFeature } from "./family";
 import { mulHigh32, multiply64 } from "./multiply";
@@ -25,7 +25,14 @@ function resultFlags(r: Int32Array, low: number, high: number, signWord: number,
 }
 
 /** An operation on one or two 64-bit values; the 32-bit form is the same on zero-extended ones. */
-type Compute = (r: Int32Array, aLow: number, aHigh: number, bLow: number, bHigh: number, wide: boolean) => number;
+type Compute = (
+  r: Int32Array,
+  aLow: number,
+  aHigh: number,
+  bLow: number,
+  bHigh: number,
+  wide: boolean,
+) => number;
 
 /** dest = f(operand `x`, operand `y`), 32 or 64 bits; `compute` sets flags and leaves the high half in R_HIGH. */
 function two(x: number, y: number, compute: Compute): (site: Site) => Op {
@@ -209,7 +216,9 @@ function addThrough(flag: typeof CF | typeof OF): (site: Site) => Op {
 
 /** MOVBE: a move that reverses the bytes. */
 function moveBigEndian(site: Site): Op {
-  const size = isRegister(site.instruction, 0) ? operandSize(site.instruction, 0) : operandSize(site.instruction, 1);
+  const size = isRegister(site.instruction, 0)
+    ? operandSize(site.instruction, 0)
+    : operandSize(site.instruction, 1);
   if (size === 8) {
     const read = reader64(site, 1);
     const write = writer64(site, 0);
@@ -256,7 +265,10 @@ function accumulateCrc(site: Site): Op {
 }
 
 function gated(feature: Parameters<typeof withFeature>[0], ...rows: [Mnemonic, (site: Site) => Op][]) {
-  return rows.map(([mnemonic, build]): [Mnemonic, (site: Site) => Op] => [mnemonic, withFeature(feature, build)]);
+  return rows.map(([mnemonic, build]): [Mnemonic, (site: Site) => Op] => [
+    mnemonic,
+    withFeature(feature, build),
+  ]);
 }
 
 export const BMI = new Map(
@@ -265,9 +277,30 @@ export const BMI = new Map(
       "bmi1",
       [Mnemonic.Andn, two(1, 2, andNot)],
       [Mnemonic.Bextr, two(1, 2, extract)],
-      [Mnemonic.Blsi, lowestBit((a, b) => a & b, true, (isZero) => !isZero)],
-      [Mnemonic.Blsmsk, lowestBit((a, b) => a ^ b, false, (isZero) => isZero)],
-      [Mnemonic.Blsr, lowestBit((a, b) => a & b, false, (isZero) => isZero)],
+      [
+        Mnemonic.Blsi,
+        lowestBit(
+          (a, b) => a & b,
+          true,
+          (isZero) => !isZero,
+        ),
+      ],
+      [
+        Mnemonic.Blsmsk,
+        lowestBit(
+          (a, b) => a ^ b,
+          false,
+          (isZero) => isZero,
+        ),
+      ],
+      [
+        Mnemonic.Blsr,
+        lowestBit(
+          (a, b) => a & b,
+          false,
+          (isZero) => isZero,
+        ),
+      ],
     ),
     ...gated(
       "bmi2",

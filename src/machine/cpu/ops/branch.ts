@@ -3,16 +3,28 @@ import { type Instruction, Mnemonic, OpKind, Register } from "iced-x86";
 import type { Cpu } from "../cpu";
 import { Halted } from "../fault";
 import { CONDITIONS, zero } from "../flags";
-import { isMemory, type Op, operandSize, type Reader, reader, reader64, type Site, type Size } from "../operands";
+import {
+  isMemory,
+  type Op,
+  operandSize,
+  type Reader,
+  reader,
+  reader64,
+  type Site,
+  type Size,
+} from "../operands";
 import { R_HIGH, R_RIP, RCX, RSP } from "../registers";
-import { farCall, farJump } from "./far";
 import { endingFamily } from "./family";
+import { farCall, farJump } from "./far";
 import { jumpTo } from "./jump";
 import { popValue, pushValue } from "./stack";
 
 function isFar(instruction: Instruction): boolean {
   return (
-    instruction.isJmpFar || instruction.isJmpFarIndirect || instruction.isCallFar || instruction.isCallFarIndirect
+    instruction.isJmpFar ||
+    instruction.isJmpFarIndirect ||
+    instruction.isCallFar ||
+    instruction.isCallFarIndirect
   );
 }
 

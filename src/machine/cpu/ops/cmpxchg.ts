@@ -57,7 +57,11 @@ function exchange(site: Site): Op {
   };
 }
 
-function setAccumulator(c: { r: Int32Array; r8: Uint8Array; r16: Int16Array }, value: number, size: 1 | 2 | 4): void {
+function setAccumulator(
+  c: { r: Int32Array; r8: Uint8Array; r16: Int16Array },
+  value: number,
+  size: 1 | 2 | 4,
+): void {
   if (size === 1) c.r8[0] = value;
   else if (size === 2) c.r16[0] = value;
   else {

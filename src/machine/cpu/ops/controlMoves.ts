@@ -1,8 +1,8 @@
 /** MOV to and from control and debug registers (SDM vol. 2, MOV - Move to/from Control Registers). */
 import { Register } from "iced-x86";
-import type { Cpu } from "../cpu";
 import { writeCr0, writeCr3, writeCr4 } from "../control";
-import { NO_ERROR, Unimplemented, DB } from "../fault";
+import type { Cpu } from "../cpu";
+import { DB, NO_ERROR, Unimplemented } from "../fault";
 import { type Op, registerNumber, type Site } from "../operands";
 import { CR4_DE } from "../registers";
 import { undefinedOpcode } from "./family";

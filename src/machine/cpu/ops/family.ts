@@ -11,7 +11,9 @@ export function family(...rows: [mnemonic: Mnemonic, build: (site: Site) => Op][
 }
 
 /** The same for instructions after which a block ends. */
-export function endingFamily(...rows: [mnemonic: Mnemonic, build: (site: Site) => Op][]): [Mnemonic, Builder][] {
+export function endingFamily(
+  ...rows: [mnemonic: Mnemonic, build: (site: Site) => Op][]
+): [Mnemonic, Builder][] {
   return rows.map(([mnemonic, build]) => [mnemonic, { build, ends: true }]);
 }
 
@@ -20,7 +22,8 @@ export function withFeature(
   feature: keyof CpuModel["features"],
   build: (site: Site) => Op,
 ): (site: Site) => Op {
-  return (site) => (site.features[feature] ? build(site) : undefinedOpcode(`this CPU has no ${String(feature)}`));
+  return (site) =>
+    site.features[feature] ? build(site) : undefinedOpcode(`this CPU has no ${String(feature)}`);
 }
 
 /** Raises #UD. */

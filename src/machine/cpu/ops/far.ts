@@ -8,30 +8,8 @@ import type { Cpu } from "../cpu";
 import { BP, GP, NO_ERROR, OF_VECTOR, SS_FAULT, Unimplemented } from "../fault";
 import { materialize, overflow } from "../flags";
 import { MSR_FMASK, MSR_LSTAR, MSR_STAR, readMsrValue } from "../msr";
-import {
-  advance,
-  linearAddress,
-  load,
-  type Op,
-  operandSize,
-  type Site,
-  type Size,
-} from "../operands";
-import {
-  CS,
-  EFER_SCE,
-  IF,
-  IOPL,
-  NT,
-  R_EA_HIGH,
-  R_HIGH,
-  R_RIP,
-  RCX,
-  RF,
-  RSP,
-  SS,
-  VM,
-} from "../registers";
+import { advance, linearAddress, load, type Op, operandSize, type Site, type Size } from "../operands";
+import { CS, EFER_SCE, IF, IOPL, NT, R_EA_HIGH, R_HIGH, R_RIP, RCX, RF, RSP, SS, VM } from "../registers";
 import {
   attributesOf,
   checkCode,
@@ -95,7 +73,8 @@ function targetDescriptor(c: Cpu, selector: number): Descriptor {
   if ((selector & 0xfffc) === 0) throw c.gp("far transfer through a null selector");
   const descriptor = readDescriptor(c, selector);
   const attributes = attributesOf(descriptor);
-  if ((attributes & SEG_S) === 0) throw new Unimplemented("call gates, task gates and task switches are not supported");
+  if ((attributes & SEG_S) === 0)
+    throw new Unimplemented("call gates, task gates and task switches are not supported");
   checkCode(c, descriptor);
   const error = selector & 0xfffc;
   const dpl = dplOf(attributes);
@@ -302,7 +281,8 @@ const FLAT_LIMIT = 0xffffffff;
 /** SYSCALL (SDM vol. 2), 64-bit mode only. */
 function syscall(): Op {
   return (c) => {
-    if ((c.efer & EFER_SCE) === 0 || !c.code64) throw c.ud("SYSCALL without EFER.SCE, or outside of 64-bit mode");
+    if ((c.efer & EFER_SCE) === 0 || !c.code64)
+      throw c.ud("SYSCALL without EFER.SCE, or outside of 64-bit mode");
     const target = readMsrValue(c, MSR_LSTAR);
     const star = readMsrValue(c, MSR_STAR);
     const flags = materialize(c.r);
@@ -322,7 +302,8 @@ function syscall(): Op {
 /** SYSRET: to 64-bit code with REX.W, else to compatibility mode. */
 function sysret(wide: boolean): () => Op {
   return () => (c) => {
-    if ((c.efer & EFER_SCE) === 0 || !c.code64) throw c.ud("SYSRET without EFER.SCE, or outside of 64-bit mode");
+    if ((c.efer & EFER_SCE) === 0 || !c.code64)
+      throw c.ud("SYSRET without EFER.SCE, or outside of 64-bit mode");
     if (c.cpl !== 0) throw c.gp(`SYSRET at CPL ${c.cpl}`);
     const target = c.getRegister(RCX);
     if (wide && !c.isCanonicalNow(target)) throw c.gp("SYSRET to an address that is not canonical");

@@ -23,9 +23,9 @@ import {
 } from "../operands";
 import { CS, R_EA_HIGH, R_HIGH, RAX, RBX } from "../registers";
 import { loadSegment } from "../segments";
-import type { Builder } from "./table";
-import { endingFamily, family, sizeOf, undefinedOpcode } from "./family";
 import { moveControl, moveDebug } from "./controlMoves";
+import { endingFamily, family, sizeOf, undefinedOpcode } from "./family";
+import type { Builder } from "./table";
 
 function isSegment(register: Register): boolean {
   return register >= Register.ES && register <= Register.GS;
@@ -324,7 +324,8 @@ function loadFarPointer(segment: number): (site: Site) => Op {
       const value = size === 8 ? mmu.load64(low, high) : load(c, low, high, size);
       const valueHigh = size === 8 ? r[R_HIGH] : 0;
       const next = (low + size) | 0;
-      const selector = mmu.load16(next, next >>> 0 < low >>> 0 && site.bitness === 64 ? high + 1 : high) & 0xffff;
+      const selector =
+        mmu.load16(next, next >>> 0 < low >>> 0 && site.bitness === 64 ? high + 1 : high) & 0xffff;
       loadSegment(c, segment, selector);
       if (size === 2) c.r16[2 * d] = value;
       else {

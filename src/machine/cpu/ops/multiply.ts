@@ -3,17 +3,7 @@ import { Mnemonic } from "iced-x86";
 import type { Cpu } from "../cpu";
 import { DE, NO_ERROR } from "../fault";
 import { setFlags } from "../flags";
-import {
-  type Op,
-  reader,
-  reader64,
-
-  type Site,
-  type Size,
-  signExtend,
-  writer,
-  writer64,
-} from "../operands";
+import { type Op, reader, reader64, type Site, type Size, signExtend, writer, writer64 } from "../operands";
 import { CF, OF, PF, R_HIGH, RAX, RDX, SF, STATUS_FLAGS } from "../registers";
 import { family, sizeOf } from "./family";
 
@@ -237,7 +227,8 @@ function divide32(c: Cpu, divisor: number, signed: boolean): void {
   const dividend = signed ? BigInt.asIntN(64, wide) : BigInt.asUintN(64, wide);
   const by = signed ? BigInt(divisor) : BigInt(divisor >>> 0);
   const quotient = dividend / by;
-  if (quotient !== (signed ? BigInt.asIntN(32, quotient) : BigInt.asUintN(32, quotient))) throw divideError(c, false);
+  if (quotient !== (signed ? BigInt.asIntN(32, quotient) : BigInt.asUintN(32, quotient)))
+    throw divideError(c, false);
   set32(r, RAX, Number(BigInt.asIntN(32, quotient)));
   set32(r, RDX, Number(BigInt.asIntN(32, dividend - quotient * by)));
 }
@@ -278,7 +269,8 @@ function divideWide(c: Cpu, divisor: bigint, signed: boolean): void {
   const dividend = signed ? BigInt.asIntN(128, wide) : wide;
   const by = signed ? BigInt.asIntN(64, divisor) : divisor;
   const quotient = dividend / by;
-  if (quotient !== (signed ? BigInt.asIntN(64, quotient) : BigInt.asUintN(64, quotient))) throw divideError(c, false);
+  if (quotient !== (signed ? BigInt.asIntN(64, quotient) : BigInt.asUintN(64, quotient)))
+    throw divideError(c, false);
   c.setRegister(RAX, quotient);
   c.setRegister(RDX, dividend - quotient * by);
 }

@@ -127,7 +127,11 @@ function pushSize(site: Site): Size {
 
 function isSegmentRegister(site: Site): boolean {
   const { instruction } = site;
-  return isRegister(instruction, 0) && instruction.op0Register >= Register.ES && instruction.op0Register <= Register.GS;
+  return (
+    isRegister(instruction, 0) &&
+    instruction.op0Register >= Register.ES &&
+    instruction.op0Register <= Register.GS
+  );
 }
 
 function push(site: Site): Op {
@@ -347,11 +351,7 @@ export const STACK = new Map([
     [Mnemonic.Leave, leave],
   ),
   // POP may load a segment; POPF may set TF or AC.
-  ...endingFamily(
-    [Mnemonic.Popf, popFlags(2)],
-    [Mnemonic.Popfd, popFlags(4)],
-    [Mnemonic.Popfq, popFlags(8)],
-  ),
+  ...endingFamily([Mnemonic.Popf, popFlags(2)], [Mnemonic.Popfd, popFlags(4)], [Mnemonic.Popfq, popFlags(8)]),
   [
     Mnemonic.Pop,
     {

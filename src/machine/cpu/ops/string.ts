@@ -90,7 +90,14 @@ function loadElement(c: Cpu, s: StringSite, low: number, high: number): number {
   return load(c, low, high, s.size);
 }
 
-function storeElement(c: Cpu, s: StringSite, low: number, high: number, value: number, valueHigh: number): void {
+function storeElement(
+  c: Cpu,
+  s: StringSite,
+  low: number,
+  high: number,
+  value: number,
+  valueHigh: number,
+): void {
   if (s.size === 8) c.mmu.store64(low, high, value, valueHigh);
   else store(c, low, high, s.size, value);
 }
@@ -258,7 +265,12 @@ function lessCounter(c: Cpu, size: Size, by: number): void {
 }
 
 /** `stopOn`: the value of ZF that ends REPE (false) or REPNE (true); undefined for a plain REP. */
-function repeated(s: StringSite, iterate: Iteration, bulk: Bulk | undefined, stopOn: boolean | undefined): Op {
+function repeated(
+  s: StringSite,
+  iterate: Iteration,
+  bulk: Bulk | undefined,
+  stopOn: boolean | undefined,
+): Op {
   const { low: ripLow, high: ripHigh } = s.site;
   return (c) => {
     let done = 0;

@@ -6,7 +6,7 @@ import type { Cpu } from "../cpu";
 import { cpuid } from "../cpuid";
 import { CpuFault, Halted } from "../fault";
 import { setFlags } from "../flags";
-import { readMsr, readMsrValue, timeStamp, writeMsr, MSR_KERNEL_GS_BASE, MSR_TSC_AUX } from "../msr";
+import { MSR_KERNEL_GS_BASE, MSR_TSC_AUX, readMsr, readMsrValue, timeStamp, writeMsr } from "../msr";
 import {
   advance,
   isMemory,
@@ -71,7 +71,8 @@ function loadTable(table: TableRegister): (site: Site) => Op {
       const limit = c.mmu.load16(at, r[R_EA_HIGH]) & 0xffff;
       const baseAt = advance(r, at, 2);
       const base = readBase(c, baseAt, site.bitness === 64, narrow);
-      if (site.bitness === 64 && !c.isCanonicalAddress(base)) throw c.gp(`L${table.toUpperCase()}: the base is not canonical`);
+      if (site.bitness === 64 && !c.isCanonicalAddress(base))
+        throw c.gp(`L${table.toUpperCase()}: the base is not canonical`);
       if (table === "gdt") {
         c.gdtBase = base;
         c.gdtLimit = limit;
@@ -112,7 +113,11 @@ function storeTable(table: TableRegister): (site: Site) => Op {
 
 function loadSelector(what: string, load: (c: Cpu, selector: number) => void): (site: Site) => Op {
   return (site) => {
-    const read = reader(site, 0, isMemory(site.instruction, 0) ? 2 : narrowed(operandSize(site.instruction, 0)));
+    const read = reader(
+      site,
+      0,
+      isMemory(site.instruction, 0) ? 2 : narrowed(operandSize(site.instruction, 0)),
+    );
     return (c) => {
       if (!c.protectedMode) throw c.ud(`${what} in real mode`);
       requireSupervisor(c, what);
@@ -146,7 +151,11 @@ function storeSelector(what: string, value: (c: Cpu) => number): (site: Site) =>
 }
 
 function loadMachineStatus(site: Site): Op {
-  const read = reader(site, 0, isMemory(site.instruction, 0) ? 2 : narrowed(operandSize(site.instruction, 0)));
+  const read = reader(
+    site,
+    0,
+    isMemory(site.instruction, 0) ? 2 : narrowed(operandSize(site.instruction, 0)),
+  );
   return (c) => {
     requireSupervisor(c, "LMSW");
     const value = read(c) & 0xf;
@@ -163,7 +172,8 @@ function visible(c: Cpu, selector: number): { attributes: number; limit: number;
   try {
     const descriptor = readDescriptor(c, selector);
     const attributes = attributesOf(descriptor);
-    const conforming = (attributes & (SEG_S | SEG_CODE | SEG_CONFORMING)) === (SEG_S | SEG_CODE | SEG_CONFORMING);
+    const conforming =
+      (attributes & (SEG_S | SEG_CODE | SEG_CONFORMING)) === (SEG_S | SEG_CODE | SEG_CONFORMING);
     if (!conforming && Math.max(c.cpl, selector & 3) > dplOf(attributes)) return undefined;
     const raw = (descriptor.low & 0xffff) | (descriptor.high & 0xf0000);
     const limit = (attributes & SEG_G) !== 0 ? (raw << 12) | 0xfff : raw;
@@ -294,7 +304,8 @@ function invalidatePcid(site: Site): Op {
     if (type > 3) throw c.gp(`INVPCID: type ${type} does not exist`);
     const pcid = pcidLow >>> 0;
     if (pcid > 0xfff || pcidHigh !== 0) throw c.gp("INVPCID: a reserved bit of the descriptor is set");
-    if (type < 2 && pcid !== 0 && (c.cr4 & CR4_PCIDE) === 0) throw c.gp("INVPCID: a PCID other than 0 without CR4.PCIDE");
+    if (type < 2 && pcid !== 0 && (c.cr4 & CR4_PCIDE) === 0)
+      throw c.gp("INVPCID: a PCID other than 0 without CR4.PCIDE");
     if (type === 0) {
       const linear = c.returned64(low);
       if (!c.isCanonicalAddress(linear)) throw c.gp("INVPCID: the address is not canonical");
@@ -362,7 +373,9 @@ function halt(): Op {
     requireSupervisor(c, "HLT");
     const interrupts = (c.r[R_FLAGS] & IF) !== 0;
     throw new Halted(
-      interrupts ? "HLT, and no device of this machine raises interrupts" : "HLT with interrupts disabled (RFLAGS.IF = 0)",
+      interrupts
+        ? "HLT, and no device of this machine raises interrupts"
+        : "HLT with interrupts disabled (RFLAGS.IF = 0)",
     );
   };
 }
