@@ -4,13 +4,19 @@
  */
 import type { PageFaultEvent } from "../machine/events";
 import type { Machine } from "../machine/machine";
-import { type Mapped, mappedAt } from "./mapped";
+import { type Gap, gapAround, type Mapped, mappedIn } from "./mapped";
 
 /** Faults that are watched for their return, which costs the machine its translations; the later ones are not. */
 const MOST_RETURNS = 2000;
 
+interface Pending {
+  readonly fault: PageFaultEvent;
+  /** What was not mapped around its address. */
+  readonly gap: Gap;
+}
+
 export class FaultWatch {
-  private pending: PageFaultEvent | undefined;
+  private pending: Pending | undefined;
   private watched = 0;
 
   constructor(
@@ -20,27 +26,27 @@ export class FaultWatch {
 
   /** Where the machine has to stop for this, if anywhere. */
   get breakpoint(): bigint | undefined {
-    return this.watched <= MOST_RETURNS ? this.pending?.rip : undefined;
+    return this.watched <= MOST_RETURNS ? this.pending?.fault.rip : undefined;
   }
 
   /** A fault is about to be delivered. Whether a breakpoint is needed for it. */
   watch(fault: PageFaultEvent): boolean {
-    this.pending = fault;
+    this.pending = { fault, gap: gapAround(this.machine, fault.address) };
     this.watched++;
     return this.breakpoint !== undefined;
   }
 
   /** The machine stands at a breakpoint. A handler may execute the same code: then nothing is mapped yet. */
   atBreakpoint(): void {
-    const fault = this.pending;
-    if (fault === undefined || this.machine.cpu.rip !== fault.rip) return;
-    if (mappedAt(this.machine, fault.address).run !== undefined) this.settle();
+    const { pending, machine } = this;
+    if (pending === undefined || machine.cpu.rip !== pending.fault.rip) return;
+    if (mappedIn(machine, pending.fault.address, pending.gap).run !== undefined) this.settle();
   }
 
   /** Tells of the pending fault what is mapped now. */
   settle(): void {
-    const fault = this.pending;
+    const { pending, machine } = this;
     this.pending = undefined;
-    if (fault !== undefined) this.tell(mappedAt(this.machine, fault.address));
+    if (pending !== undefined) this.tell(mappedIn(machine, pending.fault.address, pending.gap));
   }
 }

@@ -3,11 +3,11 @@
  * are strings, "0x" and lower-case digits; what is not known is left out.
  */
 import type { MachineEvent } from "../machine/events";
-import type { TablesReport } from "./tables";
-import type { WalkReport } from "./walk";
 import type { Places } from "./places";
 import type { Report, Stop } from "./report";
+import type { LeafRow, TableSummaryRow } from "./tables";
 import { hex } from "./values";
+import type { WalkReport } from "./walk";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -42,9 +42,14 @@ export class JsonReport implements Report {
     this.line(walk.json);
   }
 
-  tables(tables: TablesReport): void {
-    for (const row of tables.rows) this.line({ table: "leaf", ...row });
-    this.line({ table: "summary", ...tables.summary });
+  tables(): void {}
+
+  tableRow(row: LeafRow): void {
+    this.line({ table: "leaf", ...row });
+  }
+
+  tableSummary(summary: TableSummaryRow): void {
+    this.line({ table: "summary", ...summary });
   }
 
   end(stop: Stop): void {

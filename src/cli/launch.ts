@@ -11,7 +11,7 @@ import {
   programImage,
   UsageError,
 } from "../boot/boot";
-import { type CpuModel, parseCpuModel } from "../machine/cpu/model";
+import { type CpuModel, parseCpu } from "../machine/cpu/model";
 import { Machine } from "../machine/machine";
 import { Symbols } from "../symbols/symbols";
 import type { RunRequest } from "./args";
@@ -111,7 +111,7 @@ function codeOf(error: unknown): string | undefined {
 
 function cpuModel(text: string): CpuModel {
   try {
-    return parseCpuModel(text);
+    return parseCpu(text);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     throw new UsageError(error.message);

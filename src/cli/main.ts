@@ -55,7 +55,7 @@ async function run(request: RunRequest, io: CliIo): Promise<number> {
   const runner = new Runner(machine, { ...request, stopper }, report, progress, io);
   report.begin({ program: request.program, details, rip: machine.cpu.rip });
   const stop = await runner.run();
-  for (const wanted of print) printRequested(wanted, machine, report, places);
+  for (const wanted of print) await printRequested(wanted, machine, report, places, io);
   report.end(stop, runner.counts);
   tellProblems(stop.problem, symbols.problems, io);
   return io.outputClosed() ? EXIT_BROKEN_PIPE : stop.status;

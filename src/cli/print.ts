@@ -4,10 +4,11 @@ import { REGISTER_NAMES, SEGMENT_NAMES } from "../machine/cpu/registers";
 import type { Machine } from "../machine/machine";
 import type { Symbols } from "../symbols/symbols";
 import type { PrintRequest } from "./args";
+import type { CliIo } from "./io";
 import type { Places } from "./places";
 import type { Report } from "./report";
 import { resolvePlace, unknownSymbol } from "./stopper";
-import { tablesReport } from "./tables";
+import { tableRows, tableSummary } from "./tables";
 import { walkReport } from "./walk";
 
 /** A request whose address is known. */
@@ -21,20 +22,33 @@ export function resolvePrint(request: PrintRequest, symbols: Symbols | undefined
   return { what: "walk", address };
 }
 
-export function printRequested(
+/** Rows between two chances for the user to interrupt. */
+const ROWS_AT_ONCE = 2000;
+
+export async function printRequested(
   request: ResolvedPrint,
   machine: Machine,
   report: Report,
   places: Places,
-): void {
-  switch (request.what) {
-    case "registers":
-      return report.registers(registersOf(machine));
-    case "tables":
-      return report.tables(tablesReport(machine, places));
-    case "walk":
-      return report.walk(walkReport(machine, request.address, places));
+  io: CliIo,
+): Promise<void> {
+  if (request.what === "registers") report.registers(registersOf(machine));
+  else if (request.what === "walk") report.walk(walkReport(machine, request.address, places));
+  else await printTables(machine, report, places, io);
+}
+
+/** Tables that refer to themselves have more rows than anybody wants to wait for. */
+async function printTables(machine: Machine, report: Report, places: Places, io: CliIo): Promise<void> {
+  report.tables();
+  let left = ROWS_AT_ONCE;
+  for (const row of tableRows(machine)) {
+    report.tableRow(row);
+    if (--left > 0) continue;
+    await io.breathe();
+    if (io.interrupted() || io.outputClosed()) return;
+    left = ROWS_AT_ONCE;
   }
+  report.tableSummary(tableSummary(machine, places));
 }
 
 /** Registers by name, in the order in which they are printed. */

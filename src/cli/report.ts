@@ -1,8 +1,8 @@
 /** What a run tells to whom reads it. Text and JSON are the two ways to write it down. */
 import type { EventKind, MachineEvent } from "../machine/events";
-import type { TablesReport } from "./tables";
-import type { WalkReport } from "./walk";
 import type { Mapped } from "./mapped";
+import type { LeafRow, TableSummaryRow } from "./tables";
+import type { WalkReport } from "./walk";
 
 /** Why a run ended. */
 export type StopKind = EventKind | "breakpoint" | "limit" | "interrupt";
@@ -35,7 +35,11 @@ export interface Report {
   mapped(mapped: Mapped): void;
   registers(registers: readonly (readonly [string, bigint])[]): void;
   walk(walk: WalkReport): void;
-  tables(tables: TablesReport): void;
+  /** Before the rows of the tables. */
+  tables(): void;
+  tableRow(row: LeafRow): void;
+  /** After the rows. */
+  tableSummary(summary: TableSummaryRow): void;
   /** The last of all. */
   end(stop: Stop, counts: EventCounts): void;
 }

@@ -6,13 +6,13 @@
  */
 import type { Cr3LoadEvent, MachineEvent, PageFaultEvent } from "../machine/events";
 import { type Described, describeEvent } from "./describe";
-import type { TablesReport } from "./tables";
-import type { WalkReport } from "./walk";
 import type { Mapped } from "./mapped";
 import type { Places } from "./places";
 import { rate } from "./progress";
 import type { EventCounts, Report, Stop } from "./report";
+import { type LeafRow, rowText, summaryText, type TableSummaryRow } from "./tables";
 import { bytesInWords, grouped, hex, hex64, plural } from "./values";
+import type { WalkReport } from "./walk";
 
 /** Width of the instruction count and of the event's name. */
 const COUNT_WIDTH = 13;
@@ -87,9 +87,17 @@ export class TextReport implements Report {
     this.lines("", ...walk.text);
   }
 
-  tables(tables: TablesReport): void {
+  tables(): void {
     this.flush();
-    this.lines("", ...tables.text);
+    this.lines("", "Page tables");
+  }
+
+  tableRow(row: LeafRow): void {
+    this.lines(rowText(row));
+  }
+
+  tableSummary(summary: TableSummaryRow): void {
+    this.lines(summaryText(summary));
   }
 
   end(stop: Stop, counts: EventCounts): void {

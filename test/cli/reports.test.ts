@@ -171,7 +171,7 @@ describe("text", () => {
     const text = textOf((report) => {
       for (let i = 0; i < 1235; i++) {
         report.event(fault(100 + i));
-        report.mapped({ run: undefined });
+        report.mapped({ address: 0x1000n, run: undefined });
       }
       report.event(fault(5000, 0x2000n));
       report.end(STOP, COUNTS);
