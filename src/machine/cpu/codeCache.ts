@@ -106,6 +106,8 @@ export class CodeCache {
 
   private findSlowly(low: number, high: number, slot: number): Block {
     const { cpu } = this;
+    // A fault of the fetch belongs to no block: RIP is already exact.
+    this.current = NO_BLOCK;
     const physical = cpu.mmu.translateFetch(low, high);
     let block = this.pages.get(Math.floor(physical / PAGE_SIZE))?.blocks.get(physical % PAGE_SIZE);
     if (block !== undefined && !this.stillRight(block, low, high)) {
