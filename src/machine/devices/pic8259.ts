@@ -1,0 +1,29 @@
+/** One 8259A interrupt controller: it takes its initialisation and keeps its mask. It raises no interrupts. */
+import type { IoDevice } from "./ioBus";
+
+const ICW1 = 0x10;
+const ICW1_NEEDS_ICW4 = 0x01;
+
+export class Pic8259 implements IoDevice {
+  private mask = 0;
+  /** Initialisation words still to come: ICW2, ICW3 and perhaps ICW4. */
+  private pendingWords = 0;
+
+  read(port: number): number {
+    // No request is ever pending or in service.
+    return (port & 1) !== 0 ? this.mask : 0;
+  }
+
+  write(port: number, _size: number, value: number): void {
+    if ((port & 1) === 0) {
+      if ((value & ICW1) !== 0) {
+        this.pendingWords = (value & ICW1_NEEDS_ICW4) !== 0 ? 3 : 2;
+        this.mask = 0;
+      }
+      // OCW2 (end of interrupt) and OCW3 (which register to read) change nothing that shows.
+      return;
+    }
+    if (this.pendingWords > 0) this.pendingWords--;
+    else this.mask = value;
+  }
+}
