@@ -122,7 +122,7 @@ static void finish(const greg_t *state) {
   }
   output = (uint8_t *)change;
   output += -(uintptr_t)output & 7;
-  for (int i = 0; i < 16; i++) code[code_offset() + i] = INT3;
+  for (int i = 0; i < current->code_length; i++) code[code_offset() + i] = INT3;
   for (int i = 0; i < current->patches; i++) {
     const struct patch *patch = (const struct patch *)input;
     copy(data + patch->offset, header->background + patch->offset, patch->length);
