@@ -2,6 +2,7 @@
  * From an image's bytes to a machine that stands at its entry. Nothing here reads files or writes memory before
  * `apply`: files come in as bytes, and what comes out says what lies where.
  */
+import type { Vendor } from "../machine/cpu/model";
 import type { PhysicalRange } from "../machine/memory";
 import type { StartState } from "../machine/startState";
 import { type ElfImage, parseElf } from "../symbols/elf";
@@ -12,7 +13,7 @@ import { ImageError, UsageError } from "./errors";
 import { type BootMemory, Layout, type Placement } from "./layout";
 import { bootLinux64, type Linux64Options } from "./linux64";
 import { type LoadedImage, loadImage } from "./load";
-import { type CpuVendor, type E820Entry, type MemoryMap, parseE820, pcMemoryMap } from "./memoryMap";
+import { checkPhysicalBits, type E820Entry, type MemoryMap, parseE820, pcMemoryMap } from "./memoryMap";
 import type { BootProgram, SymbolPatch } from "./programs/program";
 import { bootPvh } from "./pvh";
 import { wholeFile } from "./ramdisk";
@@ -32,7 +33,9 @@ export interface BootOptions {
   /** The memory map as text (see `parseE820`). */
   e820?: string;
   /** The CPU model's vendor: part of the physical address space is reserved with AMD's. */
-  vendor?: CpuVendor;
+  vendor?: Vendor;
+  /** The CPU model's MAXPHYADDR; 52 unless given. */
+  maxPhysicalBits?: number;
   cmdline?: string;
   /** The contents of an initial RAM disk. */
   initrd?: Uint8Array;
@@ -130,13 +133,15 @@ function isBzImage(bytes: Uint8Array): boolean {
 }
 
 function memoryMapOf(options: BootOptions, e820: string | undefined, defaultMemory: number): MemoryMap {
-  if (e820 === undefined) return pcMemoryMap(options.memory ?? defaultMemory, options.vendor);
-  if (options.memory !== undefined) {
+  if (e820 !== undefined && options.memory !== undefined) {
     throw new UsageError(
       "an e820 map decides how much memory there is: give either the map or a memory size",
     );
   }
-  return parseE820(e820);
+  const map =
+    e820 === undefined ? pcMemoryMap(options.memory ?? defaultMemory, options.vendor) : parseE820(e820);
+  checkPhysicalBits(map, options.maxPhysicalBits ?? 52);
+  return map;
 }
 
 function enter(

@@ -2,6 +2,7 @@
  * What the machine's physical address space holds, and how firmware reports it (e820: ACPI specification, 15
  * "System Address Map Interfaces"). The default map is that of QEMU's `pc` machine.
  */
+import type { Vendor } from "../machine/cpu/model";
 import type { PhysicalRange } from "../machine/memory";
 import { UsageError } from "./errors";
 import {
@@ -71,7 +72,7 @@ const SMALLEST_PC = 2 * MIB;
  * @param vendor of the CPU: with AMD's the HyperTransport window is reserved
  * @throws UsageError where the size is none for this machine
  */
-export function pcMemoryMap(size: number, vendor: CpuVendor = "AuthenticAMD"): MemoryMap {
+export function pcMemoryMap(size: number, vendor: Vendor = "AuthenticAMD"): MemoryMap {
   if (size % PAGE !== 0) throw new UsageError(`the memory size ${hex(size)} is not a multiple of 4 KiB`);
   if (!(size >= SMALLEST_PC))
     throw new UsageError(`${sizeInWords(size)} of memory are too few: at least 2 MiB are needed`);
@@ -92,9 +93,6 @@ export function pcMemoryMap(size: number, vendor: CpuVendor = "AuthenticAMD"): M
   if (vendor === "AuthenticAMD" && end <= HYPERTRANSPORT.start) e820.push(HYPERTRANSPORT);
   return { ram, e820, size };
 }
-
-/** CPUID vendor strings that make a difference here. */
-export type CpuVendor = "AuthenticAMD" | "GenuineIntel";
 
 function lowMap(low: number): E820Entry[] {
   return [
@@ -135,6 +133,16 @@ export function usableRanges(e820: readonly E820Entry[]): PhysicalRange[] {
   return mergeTouching(e820.filter((entry) => entry.type === E820_USABLE))
     .map((range) => ({ start: alignUp(range.start, PAGE), end: alignDown(range.end, PAGE) }))
     .filter((range) => range.start < range.end);
+}
+
+/** @throws UsageError where RAM reaches beyond the addresses that a CPU has (MAXPHYADDR bits) */
+export function checkPhysicalBits(map: MemoryMap, bits: number): void {
+  const end = map.ram.at(-1)!.end;
+  if (end <= 2 ** bits) return;
+  throw new UsageError(
+    `the memory reaches up to ${hex(end)}, but the CPU has only ${bits} bits of physical address ` +
+      `(${sizeInWords(2 ** bits)}): take less memory or another CPU`,
+  );
 }
 
 /** The name of an e820 type. */

@@ -90,6 +90,11 @@ describe("a boot is refused", () => {
       /^kernel segment 0 \(0x9e000-0xa0000\) reaches into 0x9f000-0x100000, which is not usable memory/,
     ],
     [
+      "where the CPU's physical addresses end before the memory",
+      { memory: 1024 * GIB, maxPhysicalBits: 40 },
+      /reaches up to 0x10040000000, but the CPU has only 40 bits of physical address \(1 TiB\)/,
+    ],
+    [
       "where both a map and a size are given",
       { memory: GIB, e820: "0-1G:usable" },
       /give either the map or a memory size/,

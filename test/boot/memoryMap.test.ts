@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { UsageError } from "../../src/boot/errors";
-import { type CpuVendor, parseE820, pcMemoryMap } from "../../src/boot/memoryMap";
+import { parseE820, pcMemoryMap } from "../../src/boot/memoryMap";
 import { parseAddress, parseSize, sizeInWords } from "../../src/boot/values";
+import type { Vendor } from "../../src/machine/cpu/model";
 import recorded from "../reference/boot/pc-memory-maps.json";
 
 const GIB = 2 ** 30;
@@ -14,7 +15,7 @@ const lines = (map: ReturnType<typeof parseE820>) =>
 
 describe("the memory of a PC", () => {
   test.each(recorded)("of $megabytes MiB with a CPU of $vendor is reported as QEMU reports it", (machine) => {
-    const map = pcMemoryMap(machine.megabytes * 2 ** 20, machine.vendor as CpuVendor);
+    const map = pcMemoryMap(machine.megabytes * 2 ** 20, machine.vendor as Vendor);
     expect(lines(map)).toEqual(machine.memmap);
   });
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { bootImage } from "../../src/boot/boot";
-import { parseCpuModel } from "../../src/machine/cpu/model";
+import { parseCpu } from "../../src/machine/cpu/model";
 import { Machine } from "../../src/machine/machine";
 import { GIB, kernel, MIB } from "./images";
 
@@ -11,7 +11,7 @@ test("the 64-bit entry of Linux runs on the machine, on the identity map of the 
     ...[0x0f, 0x95, 0xc0, 0x66, 0xba, 0xf4, 0x00, 0xee, 0xf4],
   ]);
   const boot = bootImage(kernel({}, code), { memory: 1024 * GIB, load: 512 * GIB - 2 * MIB });
-  const machine = new Machine({ ram: boot.ram, cpu: parseCpuModel("max") });
+  const machine = new Machine({ ram: boot.ram, cpu: parseCpu("max") });
   boot.apply(machine.memory);
   machine.start(boot.start);
   expect(machine.run(100)).toMatchObject({ reason: "ended", event: { event: "exit", status: 0 } });
