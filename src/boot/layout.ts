@@ -45,6 +45,7 @@ const PAGE = 4096;
 export class Layout {
   private readonly usable: readonly PhysicalRange[];
   private readonly claims: Placement[] = [];
+  private readonly avoided: PhysicalRange[] = [];
   private readonly pieces: Piece[] = [];
 
   constructor(readonly memoryMap: MemoryMap) {
@@ -90,10 +91,15 @@ export class Layout {
   /** Takes `preferred` where it is free, and another place otherwise. @throws UsageError as `allocate` */
   prefer(name: string, preferred: number, size: number, wanted: Wanted = {}): number {
     const end = preferred + size;
-    const free = this.isUsable(preferred, end) && this.conflict(preferred, end) === undefined;
+    const free = this.isUsable(preferred, end) && this.taken(preferred, end) === undefined;
     if (!free) return this.allocate(name, size, wanted);
     this.claim(name, preferred, size);
     return preferred;
+  }
+
+  /** Keeps what the loader chooses out of a range that is not claimed as a whole. */
+  avoid(start: number, end: number): void {
+    this.avoided.push({ start, end });
   }
 
   /** Whether an allocation of that kind would succeed. */
@@ -136,6 +142,10 @@ export class Layout {
     return this.claims.find((claim) => claim.start < end && start < claim.end);
   }
 
+  private taken(start: number, end: number): PhysicalRange | undefined {
+    return this.conflict(start, end) ?? this.avoided.find((range) => range.start < end && start < range.end);
+  }
+
   private findPlace(size: number, wanted: Wanted): number | undefined {
     const { align = PAGE, from = PAGE, below = Number.POSITIVE_INFINITY, highest = false } = wanted;
     const ranges = highest ? [...this.usable].reverse() : this.usable;
@@ -150,7 +160,7 @@ export class Layout {
   private firstFit(window: PhysicalRange, size: number, align: number): number | undefined {
     let start = alignUp(window.start, align);
     while (start + size <= window.end) {
-      const taken = this.conflict(start, start + size);
+      const taken = this.taken(start, start + size);
       if (taken === undefined) return start;
       start = alignUp(taken.end, align);
     }
@@ -160,7 +170,7 @@ export class Layout {
   private lastFit(window: PhysicalRange, size: number, align: number): number | undefined {
     let start = alignDown(window.end - size, align);
     while (start >= window.start) {
-      const taken = this.conflict(start, start + size);
+      const taken = this.taken(start, start + size);
       if (taken === undefined) return start;
       start = alignDown(taken.start - size, align);
     }

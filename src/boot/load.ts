@@ -79,5 +79,7 @@ export function loadImage(layout: Layout, image: ElfImage, load?: number): Loade
     layout.claim(`kernel segment ${index}`, address, segment.memorySize);
     layout.write(address, image.segmentData(segment));
   }
+  // A kernel takes all from its first to its last byte for its own, with what lies between its segments.
+  layout.avoid(loaded.start, loaded.end);
   return loaded;
 }

@@ -99,6 +99,20 @@ describe("the 64-bit entry of Linux", () => {
     }
   });
 
+  test("puts nothing between the segments of the kernel", () => {
+    const segments = [0n, 0x800000n].map((offset) => ({
+      virtualAddress: KERNEL_MAP + 0x1000000n + offset,
+      physicalAddress: 0x1000000n + offset,
+      bytes: HALT,
+    }));
+    const boot = bootImage(kernel({ segments }), {
+      e820: "16M-64M:usable",
+      initrd: new Uint8Array(39 * MIB),
+    });
+    expect(boot.placements.filter(({ start }) => start > 0x1000000 && start < 0x1800000)).toEqual([]);
+    expect(placed(boot, "ramdisk").start).toBeGreaterThan(0x1800000);
+  });
+
   test("refuses a 32-bit image, a command line that is too long and a map that is too long", () => {
     const image32 = kernel({
       class: 32,

@@ -73,14 +73,27 @@ const SETTINGS: readonly SettingDeclaration[] = [
     description: "1 GiB pages in the direct map, where the CPU has them",
   },
   {
+    name: "checksum",
+    type: "switch",
+    default: "off",
+    description: "Read every byte of the ramdisk, not only its headers",
+  },
+  {
+    name: "stray",
+    type: "switch",
+    default: "off",
+    description:
+      "Touch unmapped memory just after the switchover, where the early handler must not act again",
+  },
+  {
     name: "e820",
     type: "text",
     description: "The memory map, such as 0-0x9fc00:usable,0x100000-8G:usable; that of a PC unless given",
   },
 ];
 
-/** The image's `boot_settings`: 32-bit fields by offset. */
-const BOOT_SETTINGS = { pool: 0, gbpages: 4 } as const;
+/** `struct boot_settings` of the image (guests/early-fault/early_fault.h): 32-bit fields by offset. */
+const BOOT_SETTINGS = { pool: 0, gbpages: 4, checksum: 8, stray: 12 } as const;
 
 export const earlyFault: BootProgram = {
   name: "early-fault",
@@ -124,11 +137,16 @@ function ramdiskOf(settings: Settings, file: Uint8Array | undefined): SparseFile
 }
 
 function patches(settings: Settings): SymbolPatch[] {
-  const values = { pool: settings.number("pool")!, gbpages: settings.switch("gbpages") ? 1 : 0 };
-  return Object.entries(values).map(([field, value]) => ({
+  const values: Record<keyof typeof BOOT_SETTINGS, number> = {
+    pool: settings.number("pool")!,
+    gbpages: Number(settings.switch("gbpages")),
+    checksum: Number(settings.switch("checksum")),
+    stray: Number(settings.switch("stray")),
+  };
+  return Object.entries(BOOT_SETTINGS).map(([field, offset]) => ({
     symbol: "boot_settings",
-    offset: BOOT_SETTINGS[field as keyof typeof BOOT_SETTINGS],
-    value,
+    offset,
+    value: values[field as keyof typeof BOOT_SETTINGS],
   }));
 }
 
