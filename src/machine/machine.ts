@@ -147,6 +147,16 @@ export class Machine implements CpuSurroundings {
     return this.run(1);
   }
 
+  /**
+   * Writes physical memory from outside of the guest (a debugger): what was translated or cached from it is
+   * forgotten. @throws MemoryExhaustedError
+   */
+  writePhysical(address: number, bytes: Uint8Array): void {
+    this.cpu.codeWritten(address, bytes.length);
+    this.memory.writeBytes(address, bytes);
+    this.cpu.mmu.tablesChanged();
+  }
+
   // --- what the CPU asks ---
 
   emit(event: MachineEvent): boolean {

@@ -262,6 +262,12 @@ export class Mmu {
     this.writeCache.fill(EMPTY);
   }
 
+  /** Tables may have changed without a write of the guest. */
+  tablesChanged(): void {
+    this.generation++;
+    this.flushCache();
+  }
+
   /** Empties the fast cache for writes: a frame got a flag. */
   flushWriteCache(): void {
     this.writeCache.fill(EMPTY);
@@ -403,8 +409,7 @@ export class Mmu {
     const newHigh = entrySize === 8 ? this.memory.read32(entry + 4) : 0;
     if (newLow === oldLow && newHigh === oldHigh) return;
     if ((oldLow & 1) !== 0 && (((oldLow ^ newLow) & ~HARMLESS_BITS) !== 0 || oldHigh !== newHigh)) {
-      this.generation++;
-      this.flushCache();
+      this.tablesChanged();
     }
     this.host.tableWritten(entry, oldLow, oldHigh, newLow, newHigh);
   }

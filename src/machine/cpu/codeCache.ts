@@ -84,6 +84,13 @@ export class CodeCache {
 
   /** Bytes of a frame with FRAME_CODE are about to change. */
   invalidate(address: number, size: number): void {
+    for (let at = address; at < address + size; at = (Math.floor(at / PAGE_SIZE) + 1) * PAGE_SIZE) {
+      const end = Math.min(address + size, (Math.floor(at / PAGE_SIZE) + 1) * PAGE_SIZE);
+      this.invalidateInPage(at, end - at);
+    }
+  }
+
+  private invalidateInPage(address: number, size: number): void {
     const frame = Math.floor(address / PAGE_SIZE);
     const page = this.pages.get(frame);
     if (page === undefined) return;

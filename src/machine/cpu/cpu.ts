@@ -307,12 +307,18 @@ export class Cpu implements MmuHost {
   }
 
   /** Checks an access of `size` bytes at an offset against a segment's limit, outside of 64-bit mode (SDM 5.3). */
-  checkLimit(segment: number, offset: number, size: number): void {
+  checkLimit(segment: number, offset: number, size: number, write = false): void {
     const attributes = this.attributes[segment];
     const vector = segment === SS ? SS_FAULT : GP;
     const name = SEGMENT_NAMES[segment].toUpperCase();
     if (this.protectedMode && (attributes & SEG_P) === 0)
       throw this.raise(vector, 0, `${name} holds a null selector`);
+    const forbidden = write
+      ? (attributes & (SEG_CODE | SEG_WRITABLE)) !== SEG_WRITABLE
+      : (attributes & (SEG_CODE | SEG_WRITABLE)) === SEG_CODE;
+    if (this.protectedMode && forbidden) {
+      throw this.raise(vector, 0, `${name} does not allow ${write ? "writing" : "reading"}`);
+    }
     const first = offset >>> 0;
     const last = first + size - 1;
     const limit = this.limits[segment];

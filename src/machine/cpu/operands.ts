@@ -6,7 +6,7 @@
 import { type Instruction, MemorySizeExt, OpKind, Register } from "iced-x86";
 import type { Cpu } from "./cpu";
 import type { CpuModel } from "./model";
-import { DS, FS, R_EA_HIGH, R_HIGH, R_SEGMENT_BASE } from "./registers";
+import { CS, DS, FS, R_EA_HIGH, R_HIGH, R_SEGMENT_BASE } from "./registers";
 
 export type Op = (c: Cpu) => void;
 /** Computes a linear address: low half returned, high half in `r[R_EA_HIGH]`. */
@@ -85,11 +85,14 @@ export function segmentNumber(register: Register): number {
 
 // --- effective addresses ---
 
-/** The linear address of the memory operand (segment base included; limit checked where not flat). */
-export function linearAddress(site: Site): Address {
+/**
+ * The linear address of the memory operand (segment base included; limit checked where not flat).
+ * @param write whether the operand is written: what the segment must allow
+ */
+export function linearAddress(site: Site, write = false): Address {
   const { instruction } = site;
   const segment = segmentNumber(instruction.memorySegment);
-  return inSegment(site, effectiveAddress(site), segment, operandBytes(instruction));
+  return inSegment(site, effectiveAddress(site), segment, operandBytes(instruction), write);
 }
 
 function operandBytes(instruction: Instruction): number {
@@ -97,12 +100,18 @@ function operandBytes(instruction: Instruction): number {
 }
 
 /** Adds the base of a segment to an offset, and checks its limit outside of 64-bit mode where it is not flat. */
-export function inSegment(site: Site, offset: Address, segment: number, size: number): Address {
+export function inSegment(
+  site: Site,
+  offset: Address,
+  segment: number,
+  size: number,
+  write = false,
+): Address {
   if (site.bitness === 64) return segment >= FS ? withBase64(offset, segment) : offset;
-  if (site.flat && segment <= DS) return offset;
+  if (site.flat && segment <= DS && !(write && segment === CS)) return offset;
   return (c) => {
     const low = offset(c);
-    c.checkLimit(segment, low, size);
+    c.checkLimit(segment, low, size, write);
     c.r[R_EA_HIGH] = 0;
     return (low + c.r[R_SEGMENT_BASE + 2 * segment]) | 0;
   };
@@ -279,7 +288,7 @@ function memoryReader(address: Address, size: Size): Reader {
 export function writer(site: Site, n: number, size: Size): Writer {
   const { instruction } = site;
   if (isRegister(instruction, n)) return registerWriter(instruction.opRegister(n));
-  const address = linearAddress(site);
+  const address = linearAddress(site, true);
   return (c, value) => {
     const low = address(c);
     store(c, low, c.r[R_EA_HIGH], size, value);
@@ -357,7 +366,7 @@ export function writer64(site: Site, n: number): Writer64 {
       c.r[index + 1] = high;
     };
   }
-  const address = linearAddress(site);
+  const address = linearAddress(site, true);
   return (c, valueLow, valueHigh) => {
     const low = address(c);
     c.mmu.store64(low, c.r[R_EA_HIGH], valueLow, valueHigh);
@@ -375,7 +384,7 @@ export function modify(site: Site, size: Size, compute: (c: Cpu, value: number) 
     const write = writer(site, 0, size);
     return (c) => write(c, compute(c, read(c)));
   }
-  const address = linearAddress(site);
+  const address = linearAddress(site, true);
   return (c) => {
     const low = address(c);
     const high = c.r[R_EA_HIGH];
@@ -396,7 +405,7 @@ export function modify64(site: Site, compute: (c: Cpu, low: number, high: number
       r[d + 1] = r[R_HIGH];
     };
   }
-  const address = linearAddress(site);
+  const address = linearAddress(site, true);
   return (c) => {
     const { r, mmu } = c;
     const low = address(c);

@@ -61,6 +61,11 @@ function decodeRun(
         if (ops.length > 0) break;
         return undefined;
       }
+      if (instruction.code === Code.INVALID && tooLong(bitness, bytes.subarray(at, at + LONGEST))) {
+        ops.push(refuseLength);
+        offsets.push(at + LONGEST);
+        break;
+      }
       const [thisLow, thisHigh] = [nextLow, nextHigh];
       nextLow = (low + at + instruction.length) | 0;
       nextHigh = nextLow >>> 0 < low >>> 0 && bitness === 64 ? (high + 1) | 0 : high;
@@ -109,4 +114,21 @@ function decodeRun(
     runs: 0,
     compiled: undefined,
   };
+}
+
+/** Whether the first 15 bytes are the beginning of an instruction, but no whole one: #GP (SDM vol. 2, 2.3.11). */
+function tooLong(bitness: number, bytes: Uint8Array): boolean {
+  if (bytes.length < LONGEST) return false;
+  const decoder = new Decoder(bitness, bytes, DecoderOptions.None);
+  const instruction = decoder.decode();
+  try {
+    return instruction.code === Code.INVALID && decoder.lastError === DecoderError.NoMoreBytes;
+  } finally {
+    instruction.free();
+    decoder.free();
+  }
+}
+
+function refuseLength(c: Cpu): void {
+  throw c.gp("the instruction is longer than 15 bytes");
 }

@@ -119,6 +119,7 @@ function lowAddress(instruction: Instruction): { declare(name: string): string }
       return undefined;
     return { declare: (name) => `let ${name}=${low},${name}H=${high};` };
   }
+  if (base === Register.EIP) return undefined;
   if ((base !== Register.None && base < Register.RAX) || (index !== Register.None && index < Register.RAX)) {
     return undefined;
   }

@@ -333,7 +333,7 @@ function exchangeAdd(site: Site): Op {
       write(c, sum);
     };
   }
-  const address = linearAddress(site);
+  const address = linearAddress(site, true);
   return (c) => {
     const low = address(c);
     const high = c.r[R_EA_HIGH];

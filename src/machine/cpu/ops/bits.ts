@@ -85,7 +85,7 @@ function bitTest64(site: Site, change: BitChange, writes: boolean): Op {
 function bitString(site: Site, change: BitChange, writes: boolean): Op {
   const { instruction } = site;
   const size = sizeOf(site);
-  const address = linearAddress(site);
+  const address = linearAddress(site, writes);
   const index = registerNumber(instruction.op1Register);
   const bits = size * 8;
   return (c) => {

@@ -177,13 +177,14 @@ function call(site: Site): Op {
     const { r } = c;
     const low = read(c);
     const high = r[R_HIGH];
-    const [ripLow, ripHigh] = [r[R_RIP], r[R_RIP + 1]];
-    jumpTo(c, low, high);
+    const [spLow, spHigh] = [r[2 * RSP], r[2 * RSP + 1]];
+    push(c, nextLow, nextHigh);
     try {
-      push(c, nextLow, nextHigh);
+      jumpTo(c, low, high);
     } catch (thrown) {
-      r[R_RIP] = ripLow;
-      r[R_RIP + 1] = ripHigh;
+      // Real CPUs have written the return address by then.
+      r[2 * RSP] = spLow;
+      r[2 * RSP + 1] = spHigh;
       throw thrown;
     }
   };

@@ -37,13 +37,10 @@ function exchange(site: Site): Op {
       const accumulator = signExtend(c.r[2 * RAX], size);
       compare(c.r, accumulator, old, size);
       if (accumulator === old) write(c, source(c));
-      else {
-        setAccumulator(c, old, size);
-        if (size === 4) write(c, old);
-      }
+      else setAccumulator(c, old, size);
     };
   }
-  const address = linearAddress(site);
+  const address = linearAddress(site, true);
   return (c) => {
     const low = address(c);
     const high = c.r[R_EA_HIGH];
@@ -98,7 +95,7 @@ function exchange64(site: Site): Op {
       }
     };
   }
-  const address = linearAddress(site);
+  const address = linearAddress(site, true);
   return (c) => {
     const { r, mmu } = c;
     const at = address(c);
@@ -118,7 +115,7 @@ function exchange64(site: Site): Op {
 
 /** CMPXCHG8B: EDX:EAX against memory, ECX:EBX into it. */
 function exchange8Bytes(site: Site): Op {
-  const address = linearAddress(site);
+  const address = linearAddress(site, true);
   return (c) => {
     const { r, mmu } = c;
     const at = address(c);
@@ -141,7 +138,7 @@ function exchange8Bytes(site: Site): Op {
 
 /** CMPXCHG16B: RDX:RAX against memory, RCX:RBX into it; the operand must be aligned. */
 function exchange16Bytes(site: Site): Op {
-  const address = linearAddress(site);
+  const address = linearAddress(site, true);
   return (c) => {
     const { r, mmu } = c;
     const at = address(c);

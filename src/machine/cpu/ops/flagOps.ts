@@ -1,9 +1,25 @@
 /** CLC STC CMC CLD STD CLI STI CLAC STAC LAHF SAHF, and what does nothing here: NOP PAUSE and the fences. */
 import { Mnemonic } from "iced-x86";
 import type { Cpu } from "../cpu";
+import { NM, NO_ERROR } from "../fault";
 import { carry, materialize, setFlags } from "../flags";
 import type { Op } from "../operands";
-import { AC, AF, CF, DF, FLAGS_FIXED, IF, IOPL, IOPL_SHIFT, PF, R_FLAGS, SF, ZF } from "../registers";
+import {
+  AC,
+  AF,
+  CF,
+  CR0_MP,
+  CR0_TS,
+  DF,
+  FLAGS_FIXED,
+  IF,
+  IOPL,
+  IOPL_SHIFT,
+  PF,
+  R_FLAGS,
+  SF,
+  ZF,
+} from "../registers";
 import { endingFamily, family, withFeature } from "./family";
 
 const LAHF_FLAGS = SF | ZF | AF | PF | CF;
@@ -22,6 +38,21 @@ function accessFlag(value: number): () => Op {
 
 function nothing(): Op {
   return () => {};
+}
+
+/** WAIT: there are no x87 exceptions to wait for. */
+function waitForFpu(): Op {
+  return (c) => {
+    if ((c.cr0 & (CR0_TS | CR0_MP)) === (CR0_TS | CR0_MP))
+      throw c.raise(NM, NO_ERROR, "WAIT with CR0.TS and CR0.MP set");
+  };
+}
+
+/** SALC (D6): AL = all ones with CF, else 0. Undocumented, and in every CPU. */
+function setAlOnCarry(): Op {
+  return (c) => {
+    c.r8[0] = carry(c.r) ? 0xff : 0;
+  };
 }
 
 export const FLAG_OPS = new Map([
@@ -70,6 +101,9 @@ export const FLAG_OPS = new Map([
     [Mnemonic.Endbr64, nothing],
     [Mnemonic.Endbr32, nothing],
     [Mnemonic.Reservednop, nothing],
+    [Mnemonic.Cldemote, nothing],
+    [Mnemonic.Wait, waitForFpu],
+    [Mnemonic.Salc, setAlOnCarry],
     [Mnemonic.Prefetchw, nothing],
     [Mnemonic.Prefetchnta, nothing],
     [Mnemonic.Prefetcht0, nothing],

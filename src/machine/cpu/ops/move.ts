@@ -1,5 +1,6 @@
 /** MOV MOVZX MOVSX MOVSXD LEA XCHG CMOVcc XLAT LDS and its like (SDM vol. 2). */
 import { Mnemonic, Register } from "iced-x86";
+import { BR, NO_ERROR } from "../fault";
 import { CONDITIONS } from "../flags";
 import {
   effectiveAddress,
@@ -112,7 +113,7 @@ function move64(site: Site): Op {
       r[d + 1] = r[R_HIGH];
     };
   }
-  const address = linearAddress(site);
+  const address = linearAddress(site, true);
   if (isRegister(instruction, 1)) {
     const s = 2 * registerNumber(instruction.op1Register);
     return (c) => {
@@ -210,7 +211,7 @@ function exchange(site: Site): Op {
       writeRegister(c, a);
     };
   }
-  const address = linearAddress(site);
+  const address = linearAddress(site, true);
   return (c) => {
     const low = address(c);
     const high = c.r[R_EA_HIGH];
@@ -235,7 +236,7 @@ function exchange64(site: Site, m: number, other: number): Op {
       r[s + 1] = high;
     };
   }
-  const address = linearAddress(site);
+  const address = linearAddress(site, true);
   return (c) => {
     const { r, mmu } = c;
     const at = address(c);
@@ -311,6 +312,21 @@ function translateByte(site: Site): Op {
   };
 }
 
+/** BOUND: #BR where the signed register is not between two words in memory. */
+function checkBounds(site: Site): Op {
+  const size = sizeOf(site);
+  const read = reader(site, 0, size);
+  const address = linearAddress(site);
+  return (c) => {
+    const index = read(c);
+    const low = address(c);
+    const lower = load(c, low, 0, size);
+    const upper = load(c, (low + size) | 0, 0, size);
+    if (index < lower || index > upper)
+      throw c.raise(BR, NO_ERROR, "BOUND: the index is outside of its bounds");
+  };
+}
+
 /** LDS LES LFS LGS LSS: an offset, then a selector behind it. */
 function loadFarPointer(segment: number): (site: Site) => Op {
   return (site) => {
@@ -347,6 +363,8 @@ const PLAIN: [Mnemonic, Builder][] = family(
   [Mnemonic.Lea, loadEffectiveAddress],
   [Mnemonic.Xchg, exchange],
   [Mnemonic.Xlatb, translateByte],
+  [Mnemonic.Movnti, move],
+  [Mnemonic.Bound, checkBounds],
 );
 
 /** MOVSXD without REX.W is a plain 32-bit (or 16-bit) move. */

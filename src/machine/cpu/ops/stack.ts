@@ -141,6 +141,7 @@ function push(site: Site): Op {
   const put = pushValue(site, size);
   if (segment) {
     const number = segmentNumber(instruction.op0Register);
+    if (size === 4) return (c) => pushSelector(c, site, c.selectors[number]);
     return (c) => put(c, c.selectors[number], 0);
   }
   if (size === 8) {
@@ -156,6 +157,15 @@ function push(site: Site): Op {
   }
   const read = reader(site, 0, size);
   return (c) => put(c, read(c), 0);
+}
+
+/** A 32-bit push of a segment register moves the pointer by 4 and writes 2 bytes, as recent CPUs do (SDM vol. 2, PUSH). */
+function pushSelector(c: Cpu, site: Site, selector: number): void {
+  const { r } = c;
+  const sp = (r[2 * RSP] - 4) | 0;
+  const at = stackAddress(c, site, sp, 0, 4);
+  c.mmu.store16(at, r[R_EA_HIGH], selector);
+  setStackPointer(c, site.stackSize, sp, 0);
 }
 
 function pop(site: Site): Op {
@@ -187,7 +197,7 @@ function pop(site: Site): Op {
 
 /** The address is computed with the stack pointer as it is after the pop. */
 function popToMemory(site: Site, size: Size): Op {
-  const address = linearAddress(site);
+  const address = linearAddress(site, true);
   return (c) => {
     const { r } = c;
     const [spLow, spHigh] = [r[2 * RSP], r[2 * RSP + 1]];

@@ -7,7 +7,7 @@
  */
 import { Mnemonic, OpKind, Register } from "iced-x86";
 import type { Cpu } from "../cpu";
-import { KIND_SUB32, KIND_SUB64, zero } from "../flags";
+import { KIND_SUB32, KIND_SUB64, materialize, setFlags, zero } from "../flags";
 import type { Op, Site, Size } from "../operands";
 import { load, signExtend, store } from "../operands";
 import {
@@ -28,6 +28,7 @@ import {
   RDI,
   RDX,
   RSI,
+  STATUS_FLAGS,
 } from "../registers";
 import { portAllowed } from "./io";
 import type { Builder } from "./table";
@@ -150,14 +151,15 @@ function compare(c: Cpu, s: StringSite, aLow: number, aHigh: number, bLow: numbe
   r[R_KIND] = KIND_SUB64;
 }
 
+/** The destination is read first, as the order of faults on real CPUs shows. */
 const cmps: Iteration = (c, s) => {
   const { r } = c;
-  const from = at(c, s, RSI, s.segment);
-  const aLow = loadElement(c, s, from, r[R_EA_HIGH]);
-  const aHigh = r[R_HIGH];
   const to = at(c, s, RDI, ES);
   const bLow = loadElement(c, s, to, r[R_EA_HIGH]);
-  compare(c, s, aLow, aHigh, bLow, r[R_HIGH]);
+  const bHigh = r[R_HIGH];
+  const from = at(c, s, RSI, s.segment);
+  const aLow = loadElement(c, s, from, r[R_EA_HIGH]);
+  compare(c, s, aLow, r[R_HIGH], bLow, bHigh);
   step(c, s, RSI, 1);
   step(c, s, RDI, 1);
 };
@@ -264,43 +266,58 @@ function lessCounter(c: Cpu, size: Size, by: number): void {
   else if (old >>> 0 < by) r[2 * RCX + 1] -= 1;
 }
 
-/** `stopOn`: the value of ZF that ends REPE (false) or REPNE (true); undefined for a plain REP. */
-function repeated(
-  s: StringSite,
-  iterate: Iteration,
-  bulk: Bulk | undefined,
-  stopOn: boolean | undefined,
-): Op {
-  const { low: ripLow, high: ripHigh } = s.site;
+/** What a repeated instruction does, beyond its iterations. */
+interface Repetition {
+  readonly iterate: Iteration;
+  readonly bulk?: Bulk;
+  /** The value of ZF that ends REPE (false) or REPNE (true). */
+  readonly stopOn?: boolean;
+  /** Index registers that a 32-bit address size zero-extends even when nothing is done. */
+  readonly extended: readonly number[];
+}
+
+function repeated(s: StringSite, repetition: Repetition): Op {
+  const { low: ripLow, high: ripHigh, bitness } = s.site;
+  const extended = s.addressSize === 4 && bitness === 64 ? [RCX, ...repetition.extended] : [];
+  const { stopOn } = repetition;
   return (c) => {
-    let done = 0;
-    const allowed = c.budget - c.index;
-    let left = counter(c, s.addressSize);
-    if (left === 0) {
-      // A 32-bit count register is written, and so zero-extended, even when nothing is done.
-      if (s.addressSize === 4 && s.site.bitness === 64) c.r[2 * RCX + 1] = 0;
-      return;
-    }
-    const startRetired = c.retired;
-    while (left > 0 && done < allowed && !c.leave) {
-      let count = bulk === undefined ? 0 : bulk(c, s, Math.min(left, allowed - done));
-      if (count === 0) {
-        iterate(c, s);
-        count = 1;
-      }
-      lessCounter(c, s.addressSize, count);
-      left -= count;
-      done += count;
-      // The instruction itself counts as one when it ends; a fault leaves the whole iterations counted.
-      c.retired = startRetired + done;
-      if (stopOn !== undefined && zero(c.r) === stopOn) break;
-    }
-    c.retired = startRetired + done - 1;
-    const finished = left === 0 || (stopOn !== undefined && zero(c.r) === stopOn);
-    if (finished) return;
+    for (const register of extended) c.r[2 * register + 1] = 0;
+    const left = counter(c, s.addressSize);
+    if (left === 0 || iterateAll(c, s, repetition, left)) return;
     c.r[R_RIP] = ripLow;
     c.r[R_RIP + 1] = ripHigh;
   };
+
+  /** True where the instruction is finished. */
+  function iterateAll(c: Cpu, site: StringSite, { iterate, bulk }: Repetition, count: number): boolean {
+    const allowed = c.budget - c.index;
+    const startRetired = c.retired;
+    // A comparison that faults leaves the flags as they were before the instruction (SDM vol. 2, REP).
+    const flags = stopOn === undefined ? 0 : materialize(c.r);
+    let left = count;
+    let done = 0;
+    let finished = false;
+    try {
+      while (!finished && done < allowed && !c.leave) {
+        let step = bulk === undefined ? 0 : bulk(c, site, Math.min(left, allowed - done));
+        if (step === 0) {
+          iterate(c, site);
+          step = 1;
+        }
+        lessCounter(c, site.addressSize, step);
+        left -= step;
+        done += step;
+        // The instruction itself counts as one when it ends; a fault leaves the whole iterations counted.
+        c.retired = startRetired + done;
+        finished = left === 0 || (stopOn !== undefined && zero(c.r) === stopOn);
+      }
+    } catch (thrown) {
+      if (stopOn !== undefined) setFlags(c.r, STATUS_FLAGS, flags);
+      throw thrown;
+    }
+    c.retired = startRetired + done - 1;
+    return finished;
+  }
 }
 
 function stringInstruction(
@@ -319,7 +336,12 @@ function stringInstruction(
         segment: instruction.memorySegment - Register.ES,
       };
       if (!instruction.hasRepPrefix && !instruction.hasRepnePrefix) return (c) => iterate(c, s);
-      return repeated(s, iterate, bulk, compares ? instruction.hasRepnePrefix : undefined);
+      return repeated(s, {
+        iterate,
+        ...(bulk === undefined ? {} : { bulk }),
+        ...(compares ? { stopOn: instruction.hasRepnePrefix } : {}),
+        extended: iterate === movs ? [RSI, RDI] : iterate === stos ? [RDI] : [],
+      });
     },
     endsFor: (instruction) => instruction.hasRepPrefix || instruction.hasRepnePrefix,
   };

@@ -12,6 +12,7 @@ import {
   isMemory,
   isRegister,
   linearAddress,
+  modify,
   type Op,
   operandSize,
   reader,
@@ -94,7 +95,7 @@ function readBase(c: Cpu, at: number, wide: boolean, narrow: boolean): bigint {
 /** SGDT and SIDT. */
 function storeTable(table: TableRegister): (site: Site) => Op {
   return (site) => {
-    const address = linearAddress(site);
+    const address = linearAddress(site, true);
     return (c) => {
       requireNoUmip(c, `S${table.toUpperCase()}`);
       const { r, mmu } = c;
@@ -231,6 +232,17 @@ function allows(attributes: number, forWriting: boolean): boolean {
   const code = (attributes & SEG_CODE) !== 0;
   const bit = (attributes & SEG_WRITABLE) !== 0;
   return forWriting ? !code && bit : !code || bit;
+}
+
+/** ARPL: raises the RPL of a selector to that of another; ZF tells whether it had to. */
+function adjustPrivilege(site: Site): Op {
+  const read = reader(site, 1, 2);
+  return modify(site, 2, (c, selector) => {
+    const wanted = read(c) & 3;
+    const raised = (selector & 3) < wanted;
+    setFlags(c.r, ZF, raised ? ZF : 0);
+    return raised ? (selector & ~3) | wanted : selector;
+  });
 }
 
 // --- CPUID, MSRs, counters ---
@@ -431,6 +443,7 @@ export const SYSTEM = new Map([
     [Mnemonic.Smsw, storeSelector("SMSW", (c) => c.cr0)],
     [Mnemonic.Lar, loadAccess(false)],
     [Mnemonic.Lsl, loadAccess(true)],
+    [Mnemonic.Arpl, adjustPrivilege],
     [Mnemonic.Verr, verify(false)],
     [Mnemonic.Verw, verify(true)],
     [Mnemonic.Rdpkru, withFeature("pku", readKeys)],
