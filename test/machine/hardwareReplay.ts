@@ -50,6 +50,7 @@ export class HardwareReplay {
   private machine!: Machine;
   private event: MachineEvent | undefined;
   private nextTable = TABLES;
+  private readonly wanted = new Uint8Array(layout.DATA_SIZE);
 
   /** @param compiled whether every block is compiled before it runs, as only hot ones are otherwise */
   constructor(
@@ -113,14 +114,29 @@ export class HardwareReplay {
     }
     const compared = expected.exception === undefined ? ~undefinedFlags(one) : -1;
     check("rflags", hex((cpu.rflags & compared) >>> 0), hex((expected.flags & compared) >>> 0));
-    const actual = memory.readBytes(DATA, layout.DATA_SIZE);
-    const wanted = memoryAfter(one, expected);
-    if (Buffer.compare(actual, wanted) !== 0) {
-      const at = actual.findIndex((byte, i) => byte !== wanted[i]);
+    const at = this.firstStrayByte(one, expected);
+    if (at >= 0) {
       const show = (bytes: Uint8Array): string => Buffer.from(bytes.subarray(at, at + 8)).toString("hex");
-      check(`memory at data + ${hex(at)}`, show(actual), show(wanted));
+      const actual = memory.readBytes(DATA, layout.DATA_SIZE);
+      check(`memory at data + ${hex(at)}`, show(actual), show(this.wanted));
     }
     return found;
+  }
+
+  /** The first offset at which the data region is not as expected, or -1. Leaves what is expected in `wanted`. */
+  private firstStrayByte(one: Case, expected: Outcome): number {
+    const { memory } = this.machine;
+    const { wanted } = this;
+    wanted.set(BACKGROUND);
+    for (const { offset, bytes } of one.patches) wanted.set(bytes, offset);
+    for (const [offset, value] of expected.memory) wanted[offset] = value;
+    for (let page = 0; page < layout.DATA_SIZE; page += layout.PAGE) {
+      const from = memory.readOffset(DATA + page);
+      const actual = memory.bytes.subarray(from, from + layout.PAGE);
+      if (Buffer.compare(actual, wanted.subarray(page, page + layout.PAGE)) === 0) continue;
+      return page + actual.findIndex((byte, i) => byte !== wanted[page + i]);
+    }
+    return -1;
   }
 
   private restoreData(one: Case, expected: Outcome): void {
@@ -226,23 +242,26 @@ function expectedFate({ exception }: Outcome): string {
   return vector === PAGE_FAULT ? `#PF(${error}) at ${hex(cr2)}` : `vector ${vector}`;
 }
 
-function memoryAfter(one: Case, { memory }: Outcome): Uint8Array {
-  const bytes = BACKGROUND.slice();
-  for (const patch of one.patches) bytes.set(patch.bytes, patch.offset);
-  for (const [offset, value] of memory) bytes[offset] = value;
-  return bytes;
+/** The text of all instructions of a case. */
+function disassemble(one: Case): string {
+  const decoder = new Decoder(one.mode, one.code, DecoderOptions.None);
+  decoder.ip = one.address;
+  const formatter = new Formatter(FormatterSyntax.Intel);
+  const texts: string[] = [];
+  do {
+    const instruction = decoder.decode();
+    texts.push(formatter.format(instruction));
+    instruction.free();
+  } while (decoder.canDecode);
+  decoder.free();
+  formatter.free();
+  return texts.join(" | ");
 }
 
 function describeCase(one: Case): string {
-  const decoder = new Decoder(one.mode, one.code, DecoderOptions.None);
-  decoder.ip = one.address;
-  const instruction = decoder.decode();
-  const formatter = new Formatter(FormatterSyntax.Intel);
-  const text = formatter.format(instruction);
-  for (const object of [instruction, decoder, formatter]) object.free();
   const registers = one.registers
     .map((value, i) => `${NAMES[i]}=${hex(value)}`)
     .slice(0, one.mode === 64 ? 16 : 8);
   const bytes = Buffer.from(one.code).toString("hex");
-  return `${text} [${bytes}] at ${hex(one.address)} with ${registers.join(" ")} rflags=${hex(one.flags)}`;
+  return `${disassemble(one)} [${bytes}] at ${hex(one.address)} with ${registers.join(" ")} rflags=${hex(one.flags)}`;
 }

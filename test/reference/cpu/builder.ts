@@ -28,6 +28,8 @@ export interface Case {
   flags: number;
   /** Bytes of the data region that differ from its background. */
   patches: Patch[];
+  /** The flags that a sequence of instructions leaves undefined. */
+  undefinedFlags?: number;
 }
 
 export interface Patch {
@@ -226,9 +228,14 @@ export class CaseBuilder {
     }
   }
 
-  finish(address: bigint): Case {
+  /** The whole instruction. */
+  bytes(): number[] {
     const opcode = this.form.opcode | this.opcodeRegister;
-    const bytes = [...this.prefixBytes(), opcode, ...this.modrm, ...this.displacement, ...this.immediate];
+    return [...this.prefixBytes(), opcode, ...this.modrm, ...this.displacement, ...this.immediate];
+  }
+
+  finish(address: bigint): Case {
+    const bytes = this.bytes();
     let code = Uint8Array.from(bytes.slice(0, MAX_CODE));
     if (this.placement === "beyond") code = code.slice(0, Number(this.codeBase - address) + CODE_SIZE);
     const { form, mode, size, registers, flags, patches } = this;

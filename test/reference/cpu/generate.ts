@@ -4,7 +4,9 @@ import { bytesOf, type Case, CaseBuilder, type Mode } from "./builder";
 import { FORMS, type Form } from "./forms";
 import { INPUTS } from "./inputs";
 import { CODE_HIGH, CODE_LOW, CODE_SIZE } from "./layout";
+import { inMode, isRelative, lengthOf, operandOf, pickImmediate, sizesOf } from "./operands";
 import { Random } from "./random";
+import { sequences } from "./sequence";
 
 const SEED = "pagewalk";
 const LOCK = 0xf0;
@@ -17,39 +19,12 @@ const FLAT_SEGMENTS = [0x26, 0x2e, 0x36, 0x3e];
 
 /** Cases for each combination of form, operand size and kind of r/m operand. */
 const CASES: Record<Mode, number> = { 64: 44, 32: 22 };
+const SEQUENCES: Record<Mode, number> = { 64: 6000, 32: 2000 };
 const SHARES: readonly (readonly [attribute: string, factor: number])[] = [
   ["many", 3],
   ["some", 0.6],
   ["few", 0.35],
 ];
-
-function isRelative(form: Form): boolean {
-  return form.operands[0]?.[0] === "J";
-}
-
-/** Operand sizes that a form comes in, in bits. */
-function sizesOf(form: Form, mode: Mode): number[] {
-  const { attributes, operands } = form;
-  const kinds = new Set(operands.map((operand) => operand.at(-1)!));
-  const has = (kind: string): boolean => kinds.has(kind);
-  if (attributes.has("wide") || isRelative(form)) return mode === 64 ? [64] : [16, 32];
-  if (attributes.has("w64")) return [64];
-  if (attributes.has("d64")) return mode === 64 ? [16, 64] : [16, 32];
-  const sizes = has("v") || has("z") ? [16, 32, 64] : has("y") ? [32, 64] : [8];
-  return sizes.filter((size) => size <= mode || size === 8);
-}
-
-function operandOf(form: Form, kinds: string): string | undefined {
-  return form.operands.find((operand) => operand.length > 1 && kinds.includes(operand[0]));
-}
-
-/** Bytes of an operand by the size letters behind its kind. */
-function lengthOf(form: Form, operand: string, size: number): number {
-  if (form.mnemonic === "BOUND") return size / 4;
-  const letters = operand.slice(1);
-  const fixed = { b: 1, w: 2, d: 4, q: 8, dq: 16 }[letters];
-  return fixed ?? (letters === "z" ? Math.min(size, 32) / 8 : size / 8);
-}
 
 /** Of the instructions that take memory operands, those that do not touch them. */
 const NO_ACCESS = new Set([
@@ -62,16 +37,6 @@ const NO_ACCESS = new Set([
   "PREFETCHW",
   "INVLPG",
 ]);
-
-function pickImmediate(builder: CaseBuilder): Uint8Array {
-  const { form, size, random } = builder;
-  let total = new Uint8Array(0);
-  for (const operand of form.operands) {
-    if (operand[0] !== "I") continue;
-    total = Uint8Array.from([...total, ...bytesOf(random.operand(), lengthOf(form, operand, size))]);
-  }
-  return total;
-}
 
 /** Prefixes that the form asks for or that change its operands. */
 function choosePrefixes(builder: CaseBuilder): void {
@@ -248,10 +213,6 @@ function kindsOf(form: Form): boolean[] {
   return operand[0] === "M" ? [true] : [false, true];
 }
 
-function inMode(form: Form, mode: Mode): boolean {
-  return !form.attributes.has(mode === 64 ? "o32" : "o64");
-}
-
 function* casesOfForm(form: Form, mode: Mode): Generator<Case> {
   let count = CASES[mode];
   for (const [attribute, factor] of SHARES)
@@ -304,6 +265,8 @@ const BENT: Record<string, (mode: Mode) => Generator<Case>> = {
       const missing = random.between(12, 16) - builder.length(builder.memory ? 3 : 1);
       for (let i = 0; i < missing; i++) legacy.unshift(filler);
     }),
+  /** Several instructions in a row. */
+  sequence: (mode) => sequences(new Random(`${SEED} ${mode} sequence`), mode, SEQUENCES[mode]),
   /** VEX with prefixes or fields that make it undefined. */
   vex: (mode) =>
     bent("vex", mode, 200, ["bmi"], (builder) => {

@@ -43,7 +43,7 @@ struct input_case {
   uint64_t registers[16];
   uint32_t flags;
   uint8_t mode, code_length, patches, reserved;
-  uint8_t code[16];
+  uint8_t code[];
 } __attribute__((packed));
 
 struct output_case {
@@ -134,7 +134,7 @@ static void finish(const greg_t *state) {
 /* Sets up the next case and the state that the return from the handler loads. */
 static void begin(greg_t *state) {
   current = (const struct input_case *)input;
-  input += sizeof *current;
+  input += sizeof *current + current->code_length;
   remaining--;
   copy(code + code_offset(), current->code, current->code_length);
   const uint8_t *next = input;

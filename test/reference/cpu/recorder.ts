@@ -5,7 +5,7 @@ import type { Outcome } from "./recording";
 
 const MAGIC = 0x6c617770;
 const HEADER = 8 + 6 * 8 + DATA_SIZE;
-const CASE = 160;
+const CASE = 144;
 const STATE = 168;
 const BREAKPOINT = 3;
 const PAGE_FAULT = 14;
@@ -16,7 +16,8 @@ const FLAG_RF = 0x10000;
 /** The recorder's input for some cases. */
 export function encodeInput(background: Uint8Array, cases: readonly Case[]): Uint8Array {
   const size = cases.reduce(
-    (sum, { patches }) => sum + CASE + patches.reduce((n, p) => n + 4 + p.bytes.length, 0),
+    (sum, { code, patches }) =>
+      sum + CASE + code.length + patches.reduce((n, p) => n + 4 + p.bytes.length, 0),
     HEADER,
   );
   const bytes = new Uint8Array(size);
@@ -41,8 +42,8 @@ function encodeCase(bytes: Uint8Array, view: DataView, start: number, one: Case)
   bytes[start + 140] = one.mode;
   bytes[start + 141] = one.code.length;
   bytes[start + 142] = one.patches.length;
-  bytes.set(one.code, start + 144);
-  let at = start + CASE;
+  bytes.set(one.code, start + CASE);
+  let at = start + CASE + one.code.length;
   for (const { offset, bytes: content } of one.patches) {
     view.setUint16(at, offset, true);
     view.setUint16(at + 2, content.length, true);

@@ -3,16 +3,10 @@
  * recording processor made of them is in the recording, but is not compared.
  */
 import { type Case, RCX } from "./builder";
-
-const CF = 0x1;
-const PF = 0x4;
-const AF = 0x10;
-const ZF = 0x40;
-const SF = 0x80;
-const OF = 0x800;
+import { AF, CF, OF, PF, SF, ZF } from "./flagEffects";
 
 /** What is undefined whatever the operands. */
-const ALWAYS: Readonly<Record<string, number>> = {
+export const ALWAYS: Readonly<Record<string, number>> = {
   AND: AF,
   OR: AF,
   XOR: AF,
@@ -58,6 +52,7 @@ function countOf(one: Case): number {
 
 /** The undefined flags after a case that completed. */
 export function undefinedFlags(one: Case): number {
+  if (one.undefinedFlags !== undefined) return one.undefinedFlags;
   const { mnemonic } = one.form;
   const always = ALWAYS[mnemonic];
   if (always !== undefined) return always;
