@@ -1,7 +1,7 @@
 /** What an entry says, for people: decoded by its layout. */
 import { type BitField, ENTRY_NAMES, type EntryKind, type EntryLayout, formatOf, layoutOf } from "./layout";
 import type { PagingState } from "./state";
-import { isPage } from "./walk";
+import { isPage, patIndexOf } from "./walk";
 
 /** An entry, decoded. */
 export interface DecodedEntry {
@@ -70,8 +70,23 @@ export function decodeEntry(value: bigint, level: number, context: EntryContext)
     ...(page ? { pageSize: pageSizeName(layout.pageShift) } : {}),
     flags: flagsOf(value, layout, context.nxe),
     reserved: reservedBits(value, layout, context),
-    patIndex: page ? patIndexOf(low, layout.pageShift) : 0,
+    patIndex: page ? patIndexOf(low, level > 1) : 0,
   };
+}
+
+/**
+ * An entry in a few words, e.g. "2M page 0x200000 RW A D NX", "table 0x2003000 RW US A" or "not present".
+ * @param nameOf names a physical address, e.g. by its symbol
+ */
+export function describeEntry(entry: DecodedEntry, nameOf: (physical: number) => string = hexOf): string {
+  if (entry.kind === "not-present") return entry.value === 0n ? "empty" : "not present";
+  const what = entry.kind === "page" ? `${entry.pageSize} page` : "table";
+  const wrong = entry.reserved.map(({ bit, reason }) => `, reserved bit ${bit} set (${reason})`).join("");
+  return [what, nameOf(entry.address), ...entry.flags].join(" ") + wrong;
+}
+
+function hexOf(address: number): string {
+  return `0x${address.toString(16)}`;
 }
 
 function bits(value: bigint, first: number, last: number): bigint {
@@ -105,11 +120,6 @@ export function flagsOf(value: bigint, layout: EntryLayout, nxe: boolean): strin
   return flags;
 }
 
-function patIndexOf(low: number, pageShift: number): number {
-  const pat = pageShift === 12 ? (low >>> 7) & 1 : (low >>> 12) & 1;
-  return (pat << 2) | ((low >>> 3) & 3);
-}
-
 /** The reserved bits that are set, lowest first, each with the reason. */
 function reservedBits(value: bigint, layout: EntryLayout, context: EntryContext): ReservedBit[] {
   const found: ReservedBit[] = [];
@@ -132,6 +142,7 @@ function whyReserved(bit: number, layout: EntryLayout, context: EntryContext): s
   const physical = layout.pageShift === 22 && it.first === 13 ? bit - 13 + 32 : bit;
   const limit = layout.pageShift === 22 ? pse36Bits(context) : context.maxPhysicalBits;
   if (physical < limit || physical < 32) return undefined;
+  if (layout.pageShift === 22) return `physical-address bit ${physical}, where a 4 MiB page has ${limit}`;
   return `physical-address bit ${physical}, where this CPU has ${limit} (MAXPHYADDR)`;
 }
 

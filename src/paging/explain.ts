@@ -29,6 +29,7 @@ import {
   RIGHT_USER,
   RIGHT_WRITE,
   RIGHT_XD,
+  rightsBelow,
   Walk,
   walkLinear,
 } from "./walk";
@@ -51,7 +52,7 @@ export interface WalkStep {
   readonly writable: boolean;
   readonly user: boolean;
   readonly executable: boolean;
-  /** The linear addresses that the entry covers, canonical; end exclusive (0 for the top of the address space). */
+  /** The linear addresses that the entry covers, canonical; end exclusive, with 2^64 given as 0. */
   readonly start: bigint;
   readonly end: bigint;
 }
@@ -89,7 +90,7 @@ function addressOf(low: number, high: number): bigint {
   return (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
 }
 
-function valueOf(walk: Walk, step: number): bigint {
+function entryValue(walk: Walk, step: number): bigint {
   return addressOf(walk.entryLow[step], walk.entryHigh[step]);
 }
 
@@ -107,10 +108,17 @@ export function explainFault(
 ): string {
   const address =
     state.levels >= 4 ? hex16(addressOf(low, high)) : `0x${(low >>> 0).toString(16).padStart(8, "0")}`;
-  return `${accessName(access)} ${address}: ${faultText(state, walk, low, high, names)}`;
+  return `${accessName(access)} ${address}: ${faultText(state, walk, low, high, access, names)}`;
 }
 
-function faultText(state: PagingState, walk: Walk, low: number, high: number, names: PhysicalNames): string {
+function faultText(
+  state: PagingState,
+  walk: Walk,
+  low: number,
+  high: number,
+  access: number,
+  names: PhysicalNames,
+): string {
   const { fault } = walk;
   const last = walk.stepCount - 1;
   const at = (step: number) => entryText(state, walk, step, low, high, names);
@@ -120,7 +128,9 @@ function faultText(state: PagingState, walk: Walk, low: number, high: number, na
     case FAULT_RESERVED:
       return `${at(last)} has ${reservedText(state, walk, last)}`;
     case FAULT_WRITE_PROTECT:
-      return `${at(stepWithout(state, walk, RIGHT_WRITE))} is read-only (R/W = 0)${state.wp ? " and CR0.WP = 1" : ""}`;
+      return `${at(stepWithout(state, walk, RIGHT_WRITE))} is read-only (R/W = 0)${
+        (access & ACCESS_USER) === 0 ? " and CR0.WP = 1" : ""
+      }`;
     case FAULT_SUPERVISOR_ONLY:
       return `${at(stepWithout(state, walk, RIGHT_USER))} is for supervisor mode only (U/S = 0)`;
     case FAULT_EXECUTE_DISABLE:
@@ -128,7 +138,9 @@ function faultText(state: PagingState, walk: Walk, low: number, high: number, na
     case FAULT_SMEP:
       return `${at(last)} maps a user page, which supervisor mode may not execute (CR4.SMEP = 1)`;
     case FAULT_SMAP:
-      return `${at(last)} maps a user page, which supervisor mode may not access (CR4.SMAP = 1, EFLAGS.AC = 0)`;
+      return `${at(last)} maps a user page, which supervisor mode may not access (CR4.SMAP = 1${
+        (access & ACCESS_IMPLICIT) === 0 ? ", EFLAGS.AC = 0" : ""
+      })`;
     case FAULT_KEY_ACCESS:
     case FAULT_KEY_WRITE:
       return `${at(last)} has protection key ${walk.key}, for which PKRU sets ${fault === FAULT_KEY_ACCESS ? "AD" : "WD"}`;
@@ -140,7 +152,7 @@ function faultText(state: PagingState, walk: Walk, low: number, high: number, na
   }
 }
 
-/** "PML4E 272 of early_level4_pgt (0x0000000001c02880)". */
+/** "PML4E 272 of early_level4_pgt (0x0000000001c02880)". Of a PAE PDPTE the register counts, not what memory holds. */
 function entryText(
   state: PagingState,
   walk: Walk,
@@ -152,21 +164,26 @@ function entryText(
   const entry = walk.entryAddresses[step];
   const index = entryIndex(state, walk.levels[step], low, high);
   const table = entry - index * entrySize(state.levels);
-  const name = names(table);
-  return `${ENTRY_NAMES[walk.levels[step]]} ${index} of ${name ?? `table ${hex16(table)}`} (${hex16(entry)})`;
+  const level = walk.levels[step];
+  const what = isRegister(state, level) ? "PDPTE register" : ENTRY_NAMES[level];
+  return `${what} ${index} of ${names(table) ?? `table ${hex16(table)}`} (${hex16(entry)})`;
 }
 
 function reservedText(state: PagingState, walk: Walk, step: number): string {
-  const { reserved } = decodeEntry(valueOf(walk, step), walk.levels[step], state);
+  const { reserved } = decodeEntry(entryValue(walk, step), walk.levels[step], state);
   const parts = reserved.map(({ bit, reason }) => `reserved bit ${bit} set (${reason})`);
   return parts.length === 0 ? "a reserved bit set" : parts.join(" and ");
+}
+
+/** Whether the entry of a level is one of the PDPTE registers of PAE paging (SDM 4.4.1). */
+function isRegister(state: PagingState, level: number): boolean {
+  return state.levels === 3 && level === 3;
 }
 
 /** The highest entry that takes a right away. */
 function stepWithout(state: PagingState, walk: Walk, right: number): number {
   for (let step = 0; step < walk.stepCount; step++) {
-    const register = state.levels === 3 && walk.levels[step] === 3;
-    if (!register && (walk.entryLow[step] & right) === 0) return step;
+    if (!isRegister(state, walk.levels[step]) && (walk.entryLow[step] & right) === 0) return step;
   }
   return walk.stepCount - 1;
 }
@@ -192,11 +209,7 @@ export function explainWalk(
   let rights = RIGHT_WRITE | RIGHT_USER;
   for (let step = 0; step < walk.stepCount; step++) {
     const level = walk.levels[step];
-    const register = state.levels === 3 && level === 3;
-    if (!register) {
-      rights &= walk.entryLow[step] | ~(RIGHT_WRITE | RIGHT_USER);
-      if (state.nxe && walk.entryHigh[step] < 0) rights |= RIGHT_XD;
-    }
+    rights = rightsBelow(state, level, rights, walk.entryLow[step], walk.entryHigh[step]);
     steps.push(stepOf(state, walk, step, low, high, address, rights));
   }
   const arrived = fault !== FAULT_NOT_PRESENT && fault !== FAULT_RESERVED;
@@ -222,7 +235,7 @@ function stepOf(
   const level = walk.levels[step];
   const index = entryIndex(state, level, low, high);
   const entry = walk.entryAddresses[step];
-  const value = valueOf(walk, step);
+  const value = entryValue(walk, step);
   const span = 1n << BigInt(levelShift(state.levels, level));
   const start = address & ~(span - 1n);
   return {

@@ -56,7 +56,7 @@ const IGNORED_HIGH = field(52, 58, "-", "ignored", "ignored");
 const IGNORED_TABLE_HIGH = field(52, 62, "-", "ignored", "ignored");
 const KEY = field(59, 62, "PK", "key", "protection key");
 const PAE_HIGH = field(52, 62, "-", "reserved", "reserved in PAE paging");
-/** XD is reserved while EFER.NXE = 0: see `reservedFields` of the decoder and `reservedHigh` of the walk. */
+/** Reserved while EFER.NXE = 0. What depends on the CPU's state is no mask: the walk and the decoder add it. */
 const XD = field(63, 63, "XD", "flag", "execute-disable, with EFER.NXE");
 
 function address(first: number, last: number): BitField {

@@ -1,149 +1,240 @@
-/** The leaves of a table tree: one at a time with the gaps between them, as coalesced runs, and in figures. */
-import { canonicalAddress } from "./canonical";
+/**
+ * What a table tree maps: leaves one at a time, coalesced runs of them, the gaps between the runs, and figures.
+ *
+ * Everything is lazy and in the order of linear addresses. A table that is reached twice is enumerated twice, as the
+ * CPU would walk it, unless nothing is mapped below it: so that each step costs a bounded number of reads, however
+ * tables refer to each other.
+ */
 import { flagsOf, type PageSizeName, pageSizeName } from "./entry";
 import { entryCount, formatOf, layoutOf, levelShift } from "./layout";
-import type { PagingState, TableMemory } from "./state";
-import { listTables, readTableEntry, tableKey, tableOf } from "./tables";
-import { isPage, isReserved } from "./walk";
-
-/** A page that the tables map, as its leaf has it. `flags` are the raw bits of the leaf but for the address. */
-export interface Leaf {
-  /** Linear address; canonical. */
-  address: bigint;
-  physical: number;
-  pageShift: number;
-  low: number;
-  high: number;
-}
+import type { PagingLevels, PagingState, TableMemory } from "./state";
+import { listTables, type RawEntry, readTableEntry, tableKey, tableOf } from "./tables";
+import { isPage, isReserved, pageAddress } from "./walk";
 
 /** Leaves that continue each other linearly and physically, with the same size and flags. */
 export interface LeafRun {
+  /** Canonical linear address. */
   readonly start: bigint;
-  /** Exclusive; 2^64 (or 2^32) for the top of the address space is given as 0. */
+  /** Exclusive; the top of the address space, 2^64 (or 2^32), is given as 0. */
   readonly end: bigint;
   readonly physical: number;
   readonly pageSize: PageSizeName;
-  /** In the order RW US PWT PCD A D PAT G NX PK<n>. */
+  /** Those of the leaves themselves, in the order RW US PWT PCD A D PAT G NX PK<n>. */
   readonly flags: string[];
   readonly pages: number;
 }
 
-/**
- * Every leaf in the order of linear addresses. The object that is handed out is used again for the next one. Tables
- * reached twice are walked twice, as the CPU would.
- */
-export function* leaves(state: PagingState, memory: TableMemory): Generator<Leaf> {
-  if (state.levels === 0) return;
-  const leaf: Leaf = { address: 0n, physical: 0, pageShift: 12, low: 0, high: 0 };
-  yield* leavesOf(state, memory, state.root, state.levels, 0n, leaf);
+/** Linear addresses that nothing is mapped at. `end` as in `LeafRun`. */
+export interface Gap {
+  readonly start: bigint;
+  readonly end: bigint;
 }
 
-function* leavesOf(
-  state: PagingState,
-  memory: TableMemory,
-  table: number,
-  level: number,
-  start: bigint,
-  leaf: Leaf,
-): Generator<Leaf> {
-  const entry = { low: 0, high: 0 };
-  const shift = levelShift(state.levels, level);
-  for (let index = 0; index < entryCount(state.levels, level); index++) {
-    readTableEntry(state, memory, table, level, index, entry);
-    if ((entry.low & 1) === 0) continue;
-    const { low, high } = entry;
-    const address = start + (BigInt(index) << BigInt(shift));
-    if (isPage(state, level, low)) {
-      if (isReserved(state, level, true, low, high)) continue;
-      leaf.address = canonicalAddress(address, state.levels);
-      leaf.physical = pageAddress(state, level, low, high);
-      leaf.pageShift = shift;
-      leaf.low = low;
-      leaf.high = high;
-      yield leaf;
-      continue;
+/**
+ * A place in a table tree that moves from leaf to leaf. Linear addresses are counted in pages of 4 KiB from zero to
+ * the end of what is translated, without sign extension, and are exact numbers so.
+ */
+class LeafCursor {
+  /** The leaf: first linear page, physical address, log2 of the size, and the entry. */
+  page = 0;
+  physical = 0;
+  pageShift = 12;
+  readonly entry: RawEntry = { low: 0, high: 0 };
+
+  private level: number;
+  /** By level: the table, the entry to read next, the first linear page, and whether a leaf was found below. */
+  private readonly tables = [0, 0, 0, 0, 0, 0];
+  private readonly next = [0, 0, 0, 0, 0, 0];
+  private readonly first = [0, 0, 0, 0, 0, 0];
+  private readonly found = [false, false, false, false, false, false];
+  /** Tables without any leaf, as `tableKey`. */
+  private readonly empty = new Set<string>();
+
+  constructor(
+    private readonly state: PagingState,
+    private readonly memory: TableMemory,
+  ) {
+    this.level = state.levels;
+    this.tables[this.level] = state.root;
+  }
+
+  /** Moves on to the next leaf; false at the end. */
+  advance(): boolean {
+    const { state, entry } = this;
+    if (state.levels === 0) return false;
+    for (;;) {
+      const { level } = this;
+      const index = this.next[level]++;
+      if (index === entryCount(state.levels, level)) {
+        if (level === state.levels) return false;
+        this.leave();
+        continue;
+      }
+      readTableEntry(state, this.memory, this.tables[level], level, index, entry);
+      if ((entry.low & 1) === 0) continue;
+      const page = this.first[level] + index * 2 ** (levelShift(state.levels, level) - 12);
+      if (isPage(state, level, entry.low)) {
+        if (isReserved(state, level, true, entry.low, entry.high)) continue;
+        this.found[level] = true;
+        this.page = page;
+        this.physical = pageAddress(state, level, entry.low, entry.high);
+        this.pageShift = levelShift(state.levels, level);
+        return true;
+      }
+      const table = tableOf(state, level, entry.low, entry.high);
+      if (table >= 0 && !this.empty.has(tableKey(table, level - 1))) this.enter(table, page);
     }
-    const next = tableOf(state, level, low, high);
-    if (next >= 0) yield* leavesOf(state, memory, next, level - 1, address, leaf);
+  }
+
+  private enter(table: number, page: number): void {
+    const level = --this.level;
+    this.tables[level] = table;
+    this.next[level] = 0;
+    this.first[level] = page;
+    this.found[level] = false;
+  }
+
+  private leave(): void {
+    const level = this.level++;
+    if (this.found[level]) this.found[level + 1] = true;
+    else this.empty.add(tableKey(this.tables[level], level));
   }
 }
 
-/** The physical address of the page that a leaf maps. */
-export function pageAddress(state: PagingState, level: number, low: number, high: number): number {
-  const base = (low & (-1 << levelShift(state.levels, level))) >>> 0;
-  if (state.levels !== 2) return (high & 0xfffff) * 0x100000000 + base;
-  return base + (level === 2 ? ((low >>> 13) & 0xff) * 0x100000000 : 0);
-}
-
-/** The bits of a leaf that rows show, as one number that is equal for equal flags. */
-function flagBits({ low, high, pageShift }: Leaf): number {
-  const pat = pageShift === 12 ? 0x80 : 0x1000;
-  return (low & (0x17e | pat)) * 0x100 + (high >>> 27);
-}
-
-/** The leaves as runs. */
+/** The leaves as runs. A run does not reach over the middle of the address space, where canonical addresses part. */
 export function* leafRuns(state: PagingState, memory: TableMemory): Generator<LeafRun> {
+  const cursor = new LeafCursor(state, memory);
   let run: OpenRun | undefined;
-  for (const leaf of leaves(state, memory)) {
-    if (run?.takes(leaf)) continue;
+  while (cursor.advance()) {
+    if (run?.takes(cursor)) continue;
     if (run !== undefined) yield run.close(state);
-    run = new OpenRun(leaf);
+    run = new OpenRun(cursor, state);
   }
   if (run !== undefined) yield run.close(state);
 }
 
 /** A run that may still grow. */
 class OpenRun {
-  private readonly start: bigint;
+  private readonly page: number;
   private readonly physical: number;
   private readonly pageShift: number;
   private readonly low: number;
   private readonly high: number;
-  private readonly bits: number;
-  private pages = 1;
-  private nextAddress: bigint;
+  private readonly size: number;
+  private readonly lowMask: number;
+  private readonly middle: number;
+  private nextPage: number;
+  private nextPhysical: number;
 
-  constructor(leaf: Leaf) {
-    this.start = leaf.address;
-    this.physical = leaf.physical;
-    this.pageShift = leaf.pageShift;
-    this.low = leaf.low;
-    this.high = leaf.high;
-    this.bits = flagBits(leaf);
-    this.nextAddress = leaf.address + (1n << BigInt(leaf.pageShift));
+  constructor({ page, physical, pageShift, entry }: LeafCursor, state: PagingState) {
+    this.page = page;
+    this.physical = physical;
+    this.pageShift = pageShift;
+    this.low = entry.low;
+    this.high = entry.high;
+    this.size = 2 ** pageShift;
+    this.lowMask = pageShift === 12 ? SHOWN_4K : SHOWN_LARGE;
+    this.middle = middleOf(state.levels);
+    this.nextPage = page + this.size / 4096;
+    this.nextPhysical = physical + this.size;
   }
 
-  /** Adds a leaf that continues the run. */
-  takes(leaf: Leaf): boolean {
+  /** Adds the leaf of a cursor, if it continues the run. */
+  takes({ page, physical, pageShift, entry }: LeafCursor): boolean {
     const continues =
-      leaf.pageShift === this.pageShift &&
-      leaf.physical === this.physical + this.pages * 2 ** this.pageShift &&
-      leaf.address === this.nextAddress &&
-      flagBits(leaf) === this.bits;
+      page === this.nextPage &&
+      physical === this.nextPhysical &&
+      pageShift === this.pageShift &&
+      page !== this.middle &&
+      ((entry.low ^ this.low) & this.lowMask) === 0 &&
+      (entry.high ^ this.high) >>> SHOWN_HIGH_SHIFT === 0;
     if (!continues) return false;
-    this.pages++;
-    this.nextAddress += 1n << BigInt(this.pageShift);
+    this.nextPage += this.size / 4096;
+    this.nextPhysical += this.size;
     return true;
   }
 
-  close(state: PagingState): LeafRun {
-    const level = levelOf(state, this.pageShift);
-    const layout = layoutOf(formatOf(state.levels), level, "page")!;
+  close({ levels, nxe }: PagingState): LeafRun {
+    const layout = layoutOf(formatOf(levels), levelOf(levels, this.pageShift), "page")!;
     const value = (BigInt(this.high >>> 0) << 32n) | BigInt(this.low >>> 0);
     return {
-      start: this.start,
-      end: BigInt.asUintN(state.levels >= 4 ? 64 : 32, this.nextAddress),
+      start: linearOf(this.page, levels),
+      end: linearEnd(this.nextPage, levels),
       physical: this.physical,
       pageSize: pageSizeName(this.pageShift),
-      flags: flagsOf(value, layout, state.nxe),
-      pages: this.pages,
+      flags: flagsOf(value, layout, nxe),
+      pages: (this.nextPhysical - this.physical) / this.size,
     };
   }
 }
 
-function levelOf(state: PagingState, pageShift: number): number {
-  return state.levels === 2 ? (pageShift === 22 ? 2 : 1) : (pageShift - 12) / 9 + 1;
+/** RW US PWT PCD A D G, and PAT where it is: the bits of a leaf's low half that rows show. */
+const SHOWN_4K = 0x1fe;
+const SHOWN_LARGE = 0x117e;
+/** The key and XD: bits 59 to 63. */
+const SHOWN_HIGH_SHIFT = 27;
+
+function levelOf(levels: PagingLevels, pageShift: number): number {
+  return levels === 2 ? (pageShift === 22 ? 2 : 1) : (pageShift - 12) / 9 + 1;
 }
+
+/** log2 of the linear span that a mode translates. */
+function linearBits(levels: PagingLevels): number {
+  return levels <= 3 ? 32 : levels === 4 ? 48 : 57;
+}
+
+/** The first page of the upper half, whose canonical addresses do not continue those of the lower; -1 without one. */
+function middleOf(levels: PagingLevels): number {
+  return levels >= 4 ? 2 ** (linearBits(levels) - 1 - 12) : -1;
+}
+
+function linearOf(page: number, levels: PagingLevels): bigint {
+  const address = BigInt(page) << 12n;
+  return levels >= 4 ? BigInt.asUintN(64, BigInt.asIntN(linearBits(levels), address)) : address;
+}
+
+/** The end of a range from its last page, which may be the last of the lower half. */
+function linearEnd(endPage: number, levels: PagingLevels): bigint {
+  return BigInt.asUintN(levels >= 4 ? 64 : 32, linearOf(endPage - 1, levels) + 4096n);
+}
+
+/** The runs with the gaps before, between and after them. Addresses that are not canonical belong to no gap. */
+export function* runsAndGaps(state: PagingState, memory: TableMemory): Generator<LeafRun | Gap> {
+  const { levels } = state;
+  if (levels === 0) return;
+  let end = 0n;
+  for (const run of leafRuns(state, memory)) {
+    if (run.start !== end) yield* gapsBetween(end, run.start, levels);
+    yield run;
+    end = run.end;
+    if (end === 0n) return;
+  }
+  yield* gapsBetween(end, 0n, levels);
+}
+
+/**
+ * What lies between two addresses, in two parts where the middle of the address space does.
+ * @param end exclusive; 0 for the top of the address space
+ */
+function* gapsBetween(start: bigint, end: bigint, levels: PagingLevels): Generator<Gap> {
+  const middle = levels >= 4 ? 1n << BigInt(linearBits(levels) - 1) : 0n;
+  const upper = BigInt.asUintN(64, -middle);
+  if (levels < 4 || start >= upper || (end !== 0n && end <= middle)) {
+    yield { start, end };
+    return;
+  }
+  if (start !== middle) yield { start, end: middle };
+  if (end !== upper) yield { start: upper, end };
+}
+
+/** The SDM's names of the paging modes, by levels. */
+export const MODE_NAMES: Readonly<Record<number, string>> = {
+  0: "off",
+  2: "32-bit",
+  3: "PAE",
+  4: "4-level",
+  5: "5-level",
+};
 
 /** A tree in figures. */
 export interface TableSummary {
@@ -155,15 +246,6 @@ export interface TableSummary {
   /** Leaves by page size, along every path that reaches them. */
   readonly leafPages: Partial<Record<PageSizeName, number>>;
 }
-
-/** The SDM's names of the paging modes, by levels. */
-export const MODE_NAMES: Readonly<Record<number, string>> = {
-  0: "off",
-  2: "32-bit",
-  3: "PAE",
-  4: "4-level",
-  5: "5-level",
-};
 
 /** Counts tables and leaves; a table reached by many paths is read once. */
 export function summarize(state: PagingState, memory: TableMemory): TableSummary {

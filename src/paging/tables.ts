@@ -2,7 +2,7 @@
 import { canonicalAddress } from "./canonical";
 import { entryCount, entrySize, levelShift } from "./layout";
 import type { PagingState, TableMemory } from "./state";
-import { isPage, isReserved } from "./walk";
+import { isPage, isReserved, tableAddress } from "./walk";
 
 /** A page that serves as a table. The same page at another level is another one. */
 export interface TablePage {
@@ -44,7 +44,7 @@ export function readTableEntry(
 export function tableOf(state: PagingState, level: number, low: number, high: number): number {
   if ((low & 1) === 0 || level === 1 || isPage(state, level, low)) return -1;
   if (isReserved(state, level, false, low, high)) return -1;
-  return (state.levels === 2 ? 0 : (high & 0xfffff) * 0x100000000) + ((low & ~0xfff) >>> 0);
+  return tableAddress(state, low, high);
 }
 
 /**

@@ -147,14 +147,14 @@ export function finishWalk(
     if ((entryLow & ENTRY_P) === 0) return fail(walk, FAULT_NOT_PRESENT, level);
     const page = isPage(state, level, entryLow);
     if (isReserved(state, level, page, entryLow, entryHigh)) return fail(walk, FAULT_RESERVED, level);
-    accumulate(state, walk, level, entryLow, entryHigh);
+    walk.rights = rightsBelow(state, level, walk.rights, entryLow, entryHigh);
     if (page) {
       takeLeaf(state, walk, level, entryLow, entryHigh);
       walk.fault = checkRights(state, walk.rights, walk.key, access);
       walk.faultLevel = level;
       return walk.fault;
     }
-    walk.table = frameOf(entryLow & ~0xfff, state.levels === 2 ? 0 : entryHigh & 0xfffff);
+    walk.table = tableAddress(state, entryLow, entryHigh);
     walk.level = level - 1;
   }
 }
@@ -265,34 +265,48 @@ export function pdpteReserved(low: number, high: number, maxPhysicalBits: number
   );
 }
 
-function accumulate(
+/** The rights below an entry, from those above it (SDM 4.6). The PDPTE registers of PAE paging take none away. */
+export function rightsBelow(
   state: PagingState,
-  walk: Walk,
   level: number,
+  rights: number,
   entryLow: number,
   entryHigh: number,
-): void {
-  if (state.levels === 3 && level === 3) return;
-  walk.rights &= entryLow | ~ALL_RIGHTS;
-  if (entryHigh < 0 && state.nxe && state.levels !== 2) walk.rights |= RIGHT_XD;
+): number {
+  if (state.levels === 3 && level === 3) return rights;
+  const executeDisable = entryHigh < 0 && state.nxe && state.levels !== 2;
+  return (rights & (entryLow | ~ALL_RIGHTS)) | (executeDisable ? RIGHT_XD : 0);
 }
 
 /** Takes over what the leaf says of the page. */
 function takeLeaf(state: PagingState, walk: Walk, level: number, entryLow: number, entryHigh: number): void {
-  const shift = levelShift(state.levels, level);
-  const large = level > 1;
-  walk.pageShift = shift;
+  walk.pageShift = levelShift(state.levels, level);
+  walk.frame = pageAddress(state, level, entryLow, entryHigh);
   walk.dirty = (entryLow & ENTRY_D) !== 0;
   walk.global = (entryLow & ENTRY_G) !== 0;
   walk.key = state.levels >= 4 ? (entryHigh >>> 27) & 15 : 0;
-  const pat = large ? (entryLow >>> 12) & 1 : (entryLow >>> 7) & 1;
-  walk.patIndex = (pat << 2) | ((entryLow >>> 3) & 3);
-  const low = entryLow & (-1 << shift);
-  if (state.levels !== 2) walk.frame = frameOf(low, entryHigh & 0xfffff);
-  else walk.frame = frameOf(low, large ? (entryLow >>> 13) & 0xff : 0);
+  walk.patIndex = patIndexOf(entryLow, level > 1);
 }
 
-function frameOf(low: number, high: number): number {
+/** PAT, PCD, PWT of a leaf as an index 0..7 into IA32_PAT (SDM 4.9.2). PAT is bit 12 of a large page, bit 7 of a PTE. */
+export function patIndexOf(entryLow: number, large: boolean): number {
+  const pat = large ? (entryLow >>> 12) & 1 : (entryLow >>> 7) & 1;
+  return (pat << 2) | ((entryLow >>> 3) & 3);
+}
+
+/** The physical address of the page that a leaf maps. Bits 13..20 of a 4 MiB PDE hold address bits 32..39 (PSE-36). */
+export function pageAddress(state: PagingState, level: number, entryLow: number, entryHigh: number): number {
+  const low = entryLow & (-1 << levelShift(state.levels, level));
+  if (state.levels !== 2) return addressFrom(low, entryHigh & 0xfffff);
+  return addressFrom(low, level === 2 ? (entryLow >>> 13) & 0xff : 0);
+}
+
+/** The physical address of the table that an entry refers to. */
+export function tableAddress(state: PagingState, entryLow: number, entryHigh: number): number {
+  return addressFrom(entryLow & ~0xfff, state.levels === 2 ? 0 : entryHigh & 0xfffff);
+}
+
+function addressFrom(low: number, high: number): number {
   return high * 0x100000000 + (low >>> 0);
 }
 
