@@ -61,7 +61,7 @@ function decodeRun(
         if (ops.length > 0) break;
         return undefined;
       }
-      if (instruction.code === Code.INVALID && tooLong(bitness, bytes.subarray(at, at + LONGEST))) {
+      if (instruction.code === Code.INVALID && tooLong(bitness, bytes.subarray(at))) {
         ops.push(refuseLength);
         offsets.push(at + LONGEST);
         break;
@@ -116,17 +116,24 @@ function decodeRun(
   };
 }
 
-/** Whether the first 15 bytes are the beginning of an instruction, but no whole one: #GP (SDM vol. 2, 2.3.11). */
+const REX = 0x40;
+const LEGACY_PREFIXES = new Set([0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3]);
+
+/**
+ * Whether bytes that are no instruction would be one but for its length: #GP instead of #UD (SDM vol. 2, 2.3.11). Only
+ * prefixes can make an instruction too long, so it is one if what follows some of them is.
+ */
 function tooLong(bitness: number, bytes: Uint8Array): boolean {
-  if (bytes.length < LONGEST) return false;
-  const decoder = new Decoder(bitness, bytes, DecoderOptions.None);
-  const instruction = decoder.decode();
-  try {
-    return instruction.code === Code.INVALID && decoder.lastError === DecoderError.NoMoreBytes;
-  } finally {
+  const isPrefix = (byte: number) => LEGACY_PREFIXES.has(byte) || (bitness === 64 && (byte & 0xf0) === REX);
+  for (let skipped = 1; skipped < LONGEST && isPrefix(bytes[skipped - 1]); skipped++) {
+    const decoder = new Decoder(bitness, bytes.subarray(skipped), DecoderOptions.None);
+    const instruction = decoder.decode();
+    const length = instruction.code === Code.INVALID ? 0 : instruction.length;
     instruction.free();
     decoder.free();
+    if (length > 0) return skipped + length > LONGEST;
   }
+  return bytes.length >= LONGEST && bytes.subarray(0, LONGEST).every(isPrefix);
 }
 
 function refuseLength(c: Cpu): void {

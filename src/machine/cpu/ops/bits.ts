@@ -267,7 +267,11 @@ function byteSwap(site: Site): Op {
       c.r[d + 1] = swap32(low);
     };
   }
-  if (size === 2) return (c) => void (c.r16[2 * d] = 0);
+  if (size === 2) {
+    return (c) => {
+      c.r16[2 * d] = 0;
+    };
+  }
   return (c) => {
     c.r[d] = swap32(c.r[d]);
     c.r[d + 1] = 0;

@@ -134,7 +134,10 @@ function loop(condition: ((c: Cpu) => boolean) | undefined): (site: Site) => Op 
 
 function decrementCounter(c: Cpu, size: Size): boolean {
   const { r } = c;
-  if (size === 2) return (c.r16[4 * RCX] -= 1) !== 0;
+  if (size === 2) {
+    c.r16[4 * RCX] -= 1;
+    return c.r16[4 * RCX] !== 0;
+  }
   const low = r[2 * RCX];
   r[2 * RCX] = low - 1;
   if (size === 4) {

@@ -278,7 +278,12 @@ function divideWide(c: Cpu, divisor: bigint, signed: boolean): void {
 // --- sign extension of the accumulator ---
 
 const EXTENSIONS: [Mnemonic, (site: Site) => Op][] = [
-  [Mnemonic.Cbw, () => (c) => void (c.r16[0] = (c.r8[0] << 24) >> 24)],
+  [
+    Mnemonic.Cbw,
+    () => (c) => {
+      c.r16[0] = (c.r8[0] << 24) >> 24;
+    },
+  ],
   [Mnemonic.Cwde, () => (c) => set32(c.r, RAX, c.r16[0])],
   [
     Mnemonic.Cdqe,
@@ -286,7 +291,12 @@ const EXTENSIONS: [Mnemonic, (site: Site) => Op][] = [
       c.r[1] = c.r[0] >> 31;
     },
   ],
-  [Mnemonic.Cwd, () => (c) => void (c.r16[4 * RDX] = c.r16[0] >> 15)],
+  [
+    Mnemonic.Cwd,
+    () => (c) => {
+      c.r16[4 * RDX] = c.r16[0] >> 15;
+    },
+  ],
   [Mnemonic.Cdq, () => (c) => set32(c.r, RDX, c.r[0] >> 31)],
   [
     Mnemonic.Cqo,

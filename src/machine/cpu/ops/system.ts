@@ -12,7 +12,6 @@ import {
   isMemory,
   isRegister,
   linearAddress,
-  modify,
   type Op,
   operandSize,
   reader,
@@ -234,15 +233,18 @@ function allows(attributes: number, forWriting: boolean): boolean {
   return forWriting ? !code && bit : !code || bit;
 }
 
-/** ARPL: raises the RPL of a selector to that of another; ZF tells whether it had to. */
+/** ARPL: raises the RPL of a selector to that of another; ZF tells whether it had to. It writes only then. */
 function adjustPrivilege(site: Site): Op {
-  const read = reader(site, 1, 2);
-  return modify(site, 2, (c, selector) => {
-    const wanted = read(c) & 3;
+  const read = reader(site, 0, 2);
+  const other = reader(site, 1, 2);
+  const write = writer(site, 0, 2);
+  return (c) => {
+    const selector = read(c);
+    const wanted = other(c) & 3;
     const raised = (selector & 3) < wanted;
+    if (raised) write(c, (selector & ~3) | wanted);
     setFlags(c.r, ZF, raised ? ZF : 0);
-    return raised ? (selector & ~3) | wanted : selector;
-  });
+  };
 }
 
 // --- CPUID, MSRs, counters ---
