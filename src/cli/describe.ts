@@ -22,13 +22,10 @@ export function describeEvent(event: MachineEvent, places: Places, fault: number
       return line(
         `page fault ${fault}`,
         `${hex64(event.address)} ${accessInWords(event).padEnd(12)}`,
-        event.reason,
+        shortReason(event),
       );
     case "reset":
-      return line(
-        "reset",
-        `${places.table(event.root)} lost ${plural(event.cleared, "entry", "entries")} and was loaded again`,
-      );
+      return line("reset", `${places.table(event.root)} lost ${plural(event.cleared, "entry", "entries")}`);
     case "switchover":
       return line("switchover", `CR3 ${places.table(event.from)} -> ${places.table(event.to)}`);
     case "cr3-load":
@@ -58,6 +55,13 @@ export function describeEvent(event: MachineEvent, places: Places, fault: number
     case "exit":
       return line("exit", `the guest exited with status ${event.status}`);
   }
+}
+
+/** The reason of a page fault without the access and the address, which its line tells already. */
+function shortReason({ address, reason }: PageFaultEvent): string {
+  const [head, ...rest] = reason.split(": ");
+  const digits = address.toString(16);
+  return rest.length > 0 && head.endsWith(digits) && !head.includes(",") ? rest.join(": ") : reason;
 }
 
 /** The access of a page fault by its error code (SDM vol. 3A, 4.7). */

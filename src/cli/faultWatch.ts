@@ -17,23 +17,27 @@ interface Pending {
 
 export class FaultWatch {
   private pending: Pending | undefined;
-  private watched = 0;
+  /** The last fault after which still nothing was mapped: its repetitions are not worth a breakpoint. */
+  private unresolved: PageFaultEvent | undefined;
+  private returns = 0;
+
+  /** Where the machine has to stop for this, if anywhere. */
+  breakpoint: bigint | undefined;
 
   constructor(
     private readonly machine: Machine,
     private readonly tell: (mapped: Mapped) => void,
   ) {}
 
-  /** Where the machine has to stop for this, if anywhere. */
-  get breakpoint(): bigint | undefined {
-    return this.watched <= MOST_RETURNS ? this.pending?.fault.rip : undefined;
-  }
-
   /** A fault is about to be delivered. Whether a breakpoint is needed for it. */
   watch(fault: PageFaultEvent): boolean {
     this.pending = { fault, gap: gapAround(this.machine, fault.address) };
-    this.watched++;
-    return this.breakpoint !== undefined;
+    const { unresolved } = this;
+    const again = unresolved?.rip === fault.rip && unresolved.address === fault.address;
+    if (again || this.returns >= MOST_RETURNS) return false;
+    this.returns++;
+    this.breakpoint = fault.rip;
+    return true;
   }
 
   /** The machine stands at a breakpoint. A handler may execute the same code: then nothing is mapped yet. */
@@ -46,7 +50,11 @@ export class FaultWatch {
   /** Tells of the pending fault what is mapped now. */
   settle(): void {
     const { pending, machine } = this;
+    if (pending === undefined) return;
+    const mapped = mappedIn(machine, pending.fault.address, pending.gap);
     this.pending = undefined;
-    if (pending !== undefined) this.tell(mappedIn(machine, pending.fault.address, pending.gap));
+    this.breakpoint = undefined;
+    this.unresolved = mapped.run === undefined ? pending.fault : undefined;
+    this.tell(mapped);
   }
 }

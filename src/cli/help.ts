@@ -1,5 +1,6 @@
 /** The help text, made from the table of options. */
 import { BOOT_PROGRAMS } from "../boot/boot";
+import { CPU_MODELS } from "../machine/cpu/model";
 import { EVENT_KINDS } from "../machine/events";
 import { type OptionDeclaration, RUN_OPTIONS } from "./options";
 
@@ -24,6 +25,9 @@ export function helpText(): string {
       ["by default", printed.join(" ")],
       ["on request", others.join(" ")],
     ]),
+    "",
+    "CPU models, to be changed by +FEATURE, -FEATURE, phys-bits=N, vendor=NAME",
+    ...columns(CPU_MODELS.map((model) => [model.name, model.meaning])),
     "",
     "Bundled programs",
     ...columns(BOOT_PROGRAMS.map((program) => [program.name, program.description])),

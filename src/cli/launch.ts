@@ -16,7 +16,7 @@ import { Machine } from "../machine/machine";
 import { Symbols } from "../symbols/symbols";
 import type { RunRequest } from "./args";
 import type { CliIo } from "./io";
-import { bytesInWords, hex } from "./values";
+import { hex, roughBytes } from "./values";
 
 export interface Launched {
   machine: Machine;
@@ -27,9 +27,9 @@ export interface Launched {
 
 const DEFAULT_CPU = "max";
 
-/** @throws UsageError, ImageError where the request or the image cannot be used */
+/** @throws UsageError, CpuModelError, ImageError where the request or the image cannot be used */
 export async function launch(request: RunRequest, io: CliIo): Promise<Launched> {
-  const cpu = cpuModel(request.cpu ?? DEFAULT_CPU);
+  const cpu = parseCpu(request.cpu ?? DEFAULT_CPU);
   const boot = await bootOf(request, cpu, io);
   const machine = new Machine({ ram: boot.ram, cpu, tlb: request.tlb });
   boot.apply(machine.memory);
@@ -43,6 +43,7 @@ async function bootOf(request: RunRequest, cpu: CpuModel, io: CliIo): Promise<Bo
   const initrd = request.initrd === undefined ? undefined : await readFile(request.initrd, io);
   const options: BootOptions = {
     vendor: cpu.vendor,
+    maxPhysicalBits: cpu.maxPhysicalBits,
     entry,
     ...(memory === undefined ? {} : { memory }),
     ...(cmdline === undefined ? {} : { cmdline }),
@@ -109,15 +110,6 @@ function codeOf(error: unknown): string | undefined {
   return (error as { code?: string } | undefined)?.code;
 }
 
-function cpuModel(text: string): CpuModel {
-  try {
-    return parseCpu(text);
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    throw new UsageError(error.message);
-  }
-}
-
 function detailsOf(boot: Boot, request: RunRequest): string {
   const memory = boot.ram.reduce((sum, { start, end }) => sum + end - start, 0);
   const moved =
@@ -125,5 +117,5 @@ function detailsOf(boot: Boot, request: RunRequest): string {
       ? ""
       : `, loaded ${hex(Math.abs(boot.loadDelta))} ${boot.loadDelta > 0 ? "above" : "below"} its linked place`;
   const settings = [...request.settings].map(([name, value]) => ` ${name}=${value}`).join("");
-  return `${bytesInWords(memory)} of RAM, CPU ${request.cpu ?? DEFAULT_CPU}, ${boot.entry} entry${moved}${settings}`;
+  return `${roughBytes(memory)} of RAM, CPU ${request.cpu ?? DEFAULT_CPU}, ${boot.entry} entry${moved}${settings}`;
 }

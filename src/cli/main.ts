@@ -1,5 +1,6 @@
 /** The command line: what it is asked for, who does it, and with which status it ends. */
 import { ImageError, UsageError } from "../boot/boot";
+import { CpuModelError } from "../machine/cpu/model";
 import { parseCommandLine, type Request, type RunRequest } from "./args";
 import { EXIT_BROKEN_PIPE, EXIT_INTERNAL, EXIT_OK, EXIT_USAGE } from "./exitStatus";
 import { helpText } from "./help";
@@ -70,7 +71,7 @@ function tellProblems(problem: string | undefined, symbolProblems: readonly Erro
 }
 
 function fail(error: unknown, io: CliIo): number {
-  if (error instanceof UsageError || error instanceof ImageError) {
+  if (error instanceof UsageError || error instanceof CpuModelError || error instanceof ImageError) {
     io.stderr(`pagewalk: ${error.message}\n`);
     return EXIT_USAGE;
   }

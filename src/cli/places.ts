@@ -16,13 +16,10 @@ export class Places {
     return named(this.symbols?.nameOf(linear));
   }
 
-  /** The source line of a linear address; the file relative to the directory of its compilation, where it lies there. */
+  /** The source line of a linear address; the file as seen from the directory of its compilation. */
   source(linear: bigint): string | undefined {
     const place = this.symbols?.lineOf(linear);
-    if (place === undefined) return undefined;
-    const { file, directory, line } = place;
-    const top = directory.endsWith("/") ? directory : `${directory}/`;
-    return `${file.startsWith(top) && directory !== "" ? file.slice(top.length) : file}:${line}`;
+    return place === undefined ? undefined : `${relativePath(place.directory, place.file)}:${place.line}`;
   }
 
   /** The symbol that a physical address belongs to: the name of a table in the image. */
@@ -40,4 +37,19 @@ export class Places {
 function named(hit: Named | undefined): string | undefined {
   if (hit === undefined) return undefined;
   return hit.offset === 0 ? hit.name : `${hit.name}+${hex(hit.offset)}`;
+}
+
+/** Steps up that still read better than the whole path. */
+const MOST_UPS = 2;
+
+/** A path as seen from a directory, where it lies there or near. */
+function relativePath(directory: string, file: string): string {
+  const from = directory.split("/");
+  const to = file.split("/");
+  let common = 0;
+  while (common < from.length && common < to.length - 1 && from[common] === to[common]) common++;
+  const ups = from.length - common;
+  return common <= 1 || ups > MOST_UPS
+    ? file
+    : [...Array<string>(ups).fill(".."), ...to.slice(common)].join("/");
 }

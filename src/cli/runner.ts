@@ -87,6 +87,7 @@ export class Runner {
   private async slices(start: number): Promise<StopKind> {
     const { machine, plan, io } = this;
     let passBreakpoint = false;
+    let breath = start;
     for (let slice = FIRST_SLICE; ; ) {
       const left = plan.maxInstructions - machine.instructions;
       if (left <= 0) return "limit";
@@ -102,7 +103,8 @@ export class Runner {
       this.setBreakpoints();
       const now = io.now();
       this.progress.update(machine.instructions, (now - start) / 1000, this.lastEvent?.event ?? "");
-      if (result.reason !== "limit" && now - before < SLICE_TIME) continue;
+      if (result.reason !== "limit" && now - breath < SLICE_TIME) continue;
+      breath = now;
       await io.breathe();
       if (io.interrupted() || io.outputClosed()) return "interrupt";
       if (result.reason === "limit") slice = nextSlice(slice, now - before);

@@ -49,6 +49,15 @@ export function bytesInWords(bytes: bigint | number): string {
   return `${grouped(Number(value))} ${BYTE_UNITS[unit]}`;
 }
 
+/** A number of bytes to one decimal of the largest unit that it has one of: "8 GiB", "639.5 KiB". */
+export function roughBytes(bytes: number): string {
+  const unit = Math.min(BYTE_UNITS.length - 1, bytes < 1 ? 0 : Math.floor(Math.log2(bytes) / 10));
+  const value = bytes / 1024 ** unit;
+  // Just below a unit is a unit: 4 GiB without the hole below 1 MiB.
+  if (value > 1023.95 && unit < BYTE_UNITS.length - 1) return `1 ${BYTE_UNITS[unit + 1]}`;
+  return `${value.toFixed(1).replace(/\.0$/, "")} ${BYTE_UNITS[unit]}`;
+}
+
 const BYTE_UNITS = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"] as const;
 
 /** `count` and a noun, in the plural unless it is 1. */

@@ -167,18 +167,61 @@ describe("text", () => {
     reason: "not present",
   });
 
+  const told = (tell: (report: Report) => void) =>
+    textOf((report) => {
+      tell(report);
+      report.end(STOP, new Map());
+    }).split("\nStopped")[0];
+  const nothing = { address: 0x1000n, run: undefined };
+  const reset = (instruction: number): MachineEvent => ({
+    event: "reset",
+    ...here(instruction),
+    root,
+    cleared: 1,
+  });
+
   test("tells a fault that repeats for ever once, and how often", () => {
-    const text = textOf((report) => {
+    const text = told((report) => {
       for (let i = 0; i < 1235; i++) {
         report.event(fault(100 + i));
-        report.mapped({ address: 0x1000n, run: undefined });
+        report.mapped(nothing);
       }
       report.event(fault(5000, 0x2000n));
-      report.end(STOP, COUNTS);
     });
-    expect(text.match(/page fault/g)).toHaveLength(2 + 1);
+    expect(text.match(/page fault/g)).toHaveLength(2);
+    expect(text).toContain("page fault 1236");
     expect(text.match(/nothing is mapped there/g)).toHaveLength(1);
     expect(text).toContain("repeated 1,234 times\n");
+  });
+
+  test("counts resets between repetitions, and tells one that comes after them", () => {
+    const text = told((report) => {
+      for (let i = 0; i < 10; i++) {
+        report.event(fault(100 + 10 * i));
+        report.mapped(nothing);
+        if (i % 2 === 0) continue;
+        report.event({ event: "cr3-load", ...here(101 + 10 * i), value: BigInt(root), from: root, to: root });
+        report.event(reset(101 + 10 * i));
+      }
+    });
+    expect(text).toContain("repeated 9 times, with 4 resets in between\n");
+    expect(text.match(/ reset {12}/g)).toHaveLength(1);
+    expect(text).not.toContain("cr3 load");
+    expect(text).toContain("          191  reset");
+  });
+
+  test("tells a fault again that had been resolved in between", () => {
+    const run = { start: 0x1000n, end: 0x2000n, physical: 0, pageSize: "4K", flags: ["RW"], pages: 1 };
+    const text = told((report) => {
+      for (const instruction of [100, 200]) {
+        report.event(fault(instruction));
+        report.mapped({ address: 0x1000n, run });
+      }
+    });
+    expect(text.match(/page fault/g)).toHaveLength(2);
+    expect(text.match(/-> 4 KiB mapped at 0x0000000000001000, 1 x 4K, phys 0x0-0x1000 RW\n/g)).toHaveLength(
+      2,
+    );
   });
 
   test("does not tell a CR3 load beside the reset or switchover that it is, whichever comes first", () => {
@@ -204,6 +247,6 @@ describe("text", () => {
         report.event(load);
         report.end(STOP, COUNTS);
       }),
-    ).toMatch(/^ {12}7 {2}cr3 load {7}0x3000 again/);
+    ).toMatch(/^ {12}7 {2}cr3 load {9}0x3000 again/);
   });
 });
