@@ -44,6 +44,9 @@ void install_final_page_fault(void);
 /* Reads a word that may not be there: false where it is not. */
 int probe_kernel_address(const void *address, u64 *value);
 
+/* brk.c */
+void *alloc_brk(u64 size);
+
 /* microcode.c */
 void scan_ramdisk(u64 physical, u64 size);
 

@@ -13,8 +13,8 @@ struct boot_settings boot_settings __attribute__((section(".data"))) = {
 	.gbpages = 1,
 };
 
-static struct boot_params boot_params;
-static char boot_command_line[COMMAND_LINE_SIZE];
+static struct boot_params *boot_params;
+static char *boot_command_line;
 
 static void clear_bss(void)
 {
@@ -26,12 +26,14 @@ static void copy_bootdata(u64 real_mode_data)
 {
 	u64 command_line;
 
-	memcpy(&boot_params, __va(real_mode_data), sizeof(boot_params));
-	command_line = command_line_address(&boot_params);
+	boot_params = alloc_brk(sizeof(*boot_params));
+	boot_command_line = alloc_brk(COMMAND_LINE_SIZE);
+	memcpy(boot_params, __va(real_mode_data), sizeof(*boot_params));
+	command_line = command_line_address(boot_params);
 	if (command_line)
 		memcpy(boot_command_line, __va(command_line), COMMAND_LINE_SIZE - 1);
 	print("command line: %s\n", boot_command_line);
-	reserve_memory(real_mode_data, real_mode_data + sizeof(boot_params));
+	reserve_memory(real_mode_data, real_mode_data + sizeof(*boot_params));
 	reserve_memory(command_line, command_line + COMMAND_LINE_SIZE);
 }
 
@@ -73,8 +75,8 @@ static u64 check_memory(void)
 {
 	u64 ranges = 0;
 
-	for (unsigned i = 0; i < boot_params.e820_entries; i++) {
-		const struct e820_entry *entry = &boot_params.e820_table[i];
+	for (unsigned i = 0; i < boot_params->e820_entries; i++) {
+		const struct e820_entry *entry = &boot_params->e820_table[i];
 
 		if (entry->type != E820_RAM || entry->size < sizeof(u64))
 			continue;
@@ -95,8 +97,8 @@ void __attribute__((noreturn)) x86_64_start_kernel(u64 real_mode_data)
 	serial_init();
 
 	copy_bootdata(real_mode_data);
-	ramdisk = ramdisk_address(&boot_params);
-	size = ramdisk_bytes(&boot_params);
+	ramdisk = ramdisk_address(boot_params);
+	size = ramdisk_bytes(boot_params);
 	if (size)
 		scan_ramdisk(ramdisk, size);
 	probe_beyond_memory();
@@ -109,7 +111,7 @@ void __attribute__((noreturn)) x86_64_start_kernel(u64 real_mode_data)
 
 	reserve_memory(__pa_symbol(_text), __pa_symbol(_end));
 	reserve_memory(ramdisk, ramdisk + size);
-	build_direct_map(&boot_params);
+	build_direct_map(boot_params);
 
 	print("early tables: %d faults, %d resets\n", (u64)early_pgt_faults, (u64)early_pgt_resets);
 	switch_to_init_tables();
