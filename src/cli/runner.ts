@@ -25,6 +25,8 @@ const MAX_SLICE = 1e9;
 const FINAL: ReadonlySet<EventKind> = new Set(
   EVENT_KINDS.filter(({ final }) => final).map(({ kind }) => kind),
 );
+/** A fault that comes again and again, with its handler returning in between, will do so for ever. */
+const VAIN_REPEATS = 1000;
 /** Counted for the summary, printed or not. */
 const COUNTED: readonly EventKind[] = ["page-fault", "reset"];
 
@@ -142,7 +144,20 @@ export class Runner {
     if (event.event === "page-fault") this.faults.settle();
     const watched = this.tell(event);
     if (FINAL.has(event.event) || this.plan.stopper.stopsAt(event)) this.ending ??= event;
+    else if (this.inVain(event)) {
+      this.ending ??= event;
+      this.problem = `this page fault came ${VAIN_REPEATS} times in a row: its handler returns, and the access faults again`;
+    }
     return watched || this.ending !== undefined;
+  }
+
+  /** Whether a fault shows that the guest will never get any further, and nobody waits for a later one. */
+  private inVain(event: MachineEvent): boolean {
+    return (
+      event.event === "page-fault" &&
+      event.repeats >= VAIN_REPEATS &&
+      this.plan.stopper.event !== "page-fault"
+    );
   }
 
   /** Whether the run has to pause, so that a breakpoint can be set. */

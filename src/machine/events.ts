@@ -20,6 +20,8 @@ export interface PageFaultEvent extends EventBase {
   error: number;
   /** One sentence: the access, and which bit of which entry or which rule made it fault. */
   reason: string;
+  /** How often this very fault came just before: its handler returned, and the access faulted again. */
+  repeats: number;
 }
 
 /** The root table lost present entries and was loaded into CR3 again. */

@@ -26,6 +26,7 @@ const EVENTS: readonly MachineEvent[] = [
     address: 0xffff880000090000n,
     error: 2,
     reason: "write to 0xffff880000090000: PML4E 272 of table is not present",
+    repeats: 0,
   },
   {
     event: "table-write",
@@ -165,6 +166,7 @@ describe("text", () => {
     address,
     error: 0,
     reason: "not present",
+    repeats: 0,
   });
 
   const told = (tell: (report: Report) => void) =>

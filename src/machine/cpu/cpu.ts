@@ -133,6 +133,10 @@ export class Cpu implements MmuHost {
   index = 0;
   /** Instructions that may still be retired, counted at the start of the block. */
   budget = 0;
+  /** Instructions retired when the last IRET had gone back. */
+  returnedAt = -1;
+  /** The last page fault, and how often it came again at once. */
+  private lastFault = { rip: 0n, address: 0n, error: 0, repeats: 0 };
   /** Set to leave the block after the running instruction. */
   leave = false;
   /** The sink asked to stop. */
@@ -433,6 +437,21 @@ export class Cpu implements MmuHost {
     this.attributes.set(saved.attributes);
     this.setCpl(saved.cpl);
     this.updateMode();
+  }
+
+  /**
+   * How often the page fault at hand came just before: its handler returned to the instruction, and the instruction
+   * faulted again without any other between.
+   */
+  countRepeats(instruction: number, error: number): number {
+    const last = this.lastFault;
+    const again =
+      instruction === this.returnedAt &&
+      last.rip === this.rip &&
+      last.address === this.cr2 &&
+      last.error === error;
+    this.lastFault = { rip: this.rip, address: this.cr2, error, repeats: again ? last.repeats + 1 : 0 };
+    return this.lastFault.repeats;
   }
 
   /** A software interrupt could not be delivered: its instruction has not been executed. */

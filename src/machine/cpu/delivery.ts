@@ -99,6 +99,7 @@ function announceNested(c: Cpu, second: CpuFault, current: CpuFault): void {
         address: c.cr2,
         error: fault.error,
         reason: fault.describe(),
+        repeats: 0,
       });
     } else {
       c.emit({
