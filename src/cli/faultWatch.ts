@@ -18,7 +18,7 @@ interface Pending {
 export class FaultWatch {
   private pending: Pending | undefined;
   /** The last fault after which still nothing was mapped: its repetitions are not worth a breakpoint. */
-  private unresolved: PageFaultEvent | undefined;
+  private unresolved: Pending | undefined;
   private returns = 0;
 
   /** Where the machine has to stop for this, if anywhere. */
@@ -31,10 +31,13 @@ export class FaultWatch {
 
   /** A fault is about to be delivered. Whether a breakpoint is needed for it. */
   watch(fault: PageFaultEvent): boolean {
-    this.pending = { fault, gap: gapAround(this.machine, fault.address) };
     const { unresolved } = this;
-    const again = unresolved?.rip === fault.rip && unresolved.address === fault.address;
-    if (again || this.returns >= MOST_RETURNS) return false;
+    if (unresolved?.fault.rip === fault.rip && unresolved.fault.address === fault.address) {
+      this.pending = unresolved;
+      return false;
+    }
+    this.pending = { fault, gap: gapAround(this.machine, fault.address) };
+    if (this.returns >= MOST_RETURNS) return false;
     this.returns++;
     this.breakpoint = fault.rip;
     return true;
@@ -54,7 +57,7 @@ export class FaultWatch {
     const mapped = mappedIn(machine, pending.fault.address, pending.gap);
     this.pending = undefined;
     this.breakpoint = undefined;
-    this.unresolved = mapped.run === undefined ? pending.fault : undefined;
+    this.unresolved = mapped.run === undefined ? pending : undefined;
     this.tell(mapped);
   }
 }

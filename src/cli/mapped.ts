@@ -29,8 +29,9 @@ export interface Gap {
   readonly end: bigint;
 }
 
-/** Entries of a gap that are looked at in each direction: what one table holds, or some more. */
-const MOST_ENTRIES = 1024;
+/** How far around an address a gap is looked for in each direction: missing entries, and bytes. */
+const MOST_ENTRIES = 512;
+const WIDEST_GAP = 4n << 30n;
 /** Pages of a run that are looked at in each direction. */
 const MOST_PAGES = 8192;
 
@@ -40,12 +41,12 @@ export function gapAround(machine: Observed, address: bigint): Gap {
   const around = spanAt(machine, address, walk);
   if (around.mapped) return around;
   let { start, end } = around;
-  for (let left = MOST_ENTRIES; left > 0; left--) {
+  for (let left = MOST_ENTRIES; left > 0 && address - start < WIDEST_GAP; left--) {
     const below = spanAt(machine, start - 1n, walk);
     if (below.mapped || below.start >= start) break;
     start = below.start;
   }
-  for (let left = MOST_ENTRIES; left > 0; left--) {
+  for (let left = MOST_ENTRIES; left > 0 && end - address < WIDEST_GAP; left--) {
     const above = spanAt(machine, end, walk);
     if (above.mapped || above.end <= end) break;
     end = above.end;

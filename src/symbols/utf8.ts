@@ -5,8 +5,7 @@ const MOST_ARGUMENTS = 4096;
 
 /** Names of files and symbols are UTF-8 by custom; what is not becomes U+FFFD. */
 export function decodeUtf8(bytes: Uint8Array): string {
-  if (bytes.length <= MOST_ARGUMENTS && bytes.every((byte) => byte < 0x80))
-    return String.fromCharCode(...bytes);
+  if (isShortAscii(bytes)) return String.fromCharCode(...bytes);
   let text = "";
   for (let i = 0; i < bytes.length; ) {
     const lead = bytes[i++];
@@ -20,6 +19,12 @@ export function decodeUtf8(bytes: Uint8Array): string {
     if (code >= 0) i += more;
   }
   return text;
+}
+
+function isShortAscii(bytes: Uint8Array): boolean {
+  if (bytes.length > MOST_ARGUMENTS) return false;
+  for (let i = 0; i < bytes.length; i++) if (bytes[i] >= 0x80) return false;
+  return true;
 }
 
 function continuation(bytes: Uint8Array, at: number, lead: number, count: number): number {
