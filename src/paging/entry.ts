@@ -1,7 +1,22 @@
 /** What an entry says, for people: decoded by its layout. */
-import { type BitField, ENTRY_NAMES, type EntryKind, type EntryLayout, formatOf, layoutOf } from "./layout";
-import type { PagingState } from "./state";
-import { isPage, patIndexOf } from "./walk";
+import {
+  type BitField,
+  ENTRY_LAYOUTS,
+  ENTRY_NAMES,
+  type EntryKind,
+  type EntryLayout,
+  formatOf,
+  layoutOf,
+} from "./layout";
+import {
+  type EntryState,
+  isPage,
+  isReserved,
+  pageAddress,
+  patIndexOf,
+  pdpteReserved,
+  tableAddress,
+} from "./walk";
 
 /** An entry, decoded. */
 export interface DecodedEntry {
@@ -42,36 +57,56 @@ export function pageSizeName(pageShift: number): PageSizeName {
 /** The flags that rows and hovers show, in their order, by field name; NX is the field XD. */
 const SHOWN_FLAGS = ["RW", "US", "PWT", "PCD", "A", "D", "PAT", "G"];
 
-/** What decides how an entry reads. */
-export type EntryContext = Pick<
-  PagingState,
-  "levels" | "maxPhysicalBits" | "nxe" | "pages1G" | "pse" | "pse36"
->;
+/** Where the shown flags of a layout are; all lie in the low half. */
+const FLAG_BITS: ReadonlyMap<EntryLayout, readonly { readonly name: string; readonly mask: number }[]> =
+  new Map(ENTRY_LAYOUTS.map((layout) => [layout, SHOWN_FLAGS.flatMap((name) => flagBit(layout, name))]));
+
+function flagBit({ fields }: EntryLayout, name: string): { name: string; mask: number }[] {
+  const field = fields.find((it) => it.name === name && it.role === "flag");
+  return field === undefined ? [] : [{ name, mask: 1 << field.first }];
+}
 
 /**
  * Decodes an entry as the table of a level has it.
  * @param level 1 (PTE) up to the levels of the mode
  */
-export function decodeEntry(value: bigint, level: number, context: EntryContext): DecodedEntry {
+export function decodeEntry(value: bigint, level: number, context: EntryState): DecodedEntry {
   const low = Number(BigInt.asIntN(32, value));
+  const high = Number(BigInt.asIntN(32, value >> 32n));
   const present = (low & 1) !== 0;
-  const page = isPage(context as PagingState, level, low);
+  const page = isPage(context, level, low);
   const kind: EntryKind = page ? "page" : "table";
-  const format = formatOf(context.levels);
-  const layout = layoutOf(format, level, kind);
-  const base = { value, level, name: ENTRY_NAMES[level], present, layout };
-  if (!present || layout === undefined) {
-    return { ...base, kind: "not-present", address: 0, flags: [], reserved: [], patIndex: 0 };
-  }
-  return {
-    ...base,
-    kind,
-    address: addressOf(value, layout),
-    ...(page ? { pageSize: pageSizeName(layout.pageShift) } : {}),
-    flags: flagsOf(value, layout, context.nxe),
-    reserved: reservedBits(value, layout, context),
-    patIndex: page ? patIndexOf(low, level > 1) : 0,
+  const layout = layoutOf(formatOf(context.levels), level, kind);
+  const entry: Mutable<DecodedEntry> = {
+    value,
+    level,
+    name: ENTRY_NAMES[level],
+    present,
+    kind: "not-present",
+    address: 0,
+    flags: [],
+    reserved: [],
+    patIndex: 0,
+    layout,
   };
+  if (!present || layout === undefined) return entry;
+  entry.kind = kind;
+  entry.address = page ? pageAddress(context, level, low, high) : tableAddress(context, low, high);
+  entry.flags = flagsOf(low, high, layout, context.nxe);
+  if (hasReserved(context, level, page, low, high)) entry.reserved = reservedBits(low, high, layout, context);
+  if (page) {
+    entry.pageSize = pageSizeName(layout.pageShift);
+    entry.patIndex = patIndexOf(low, level > 1);
+  }
+  return entry;
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+/** Of PDPTEs of PAE paging: whether they could be loaded. */
+function hasReserved(context: EntryState, level: number, page: boolean, low: number, high: number): boolean {
+  if (context.levels === 3 && level === 3) return pdpteReserved(low, high, context.maxPhysicalBits);
+  return isReserved(context, level, page, low, high);
 }
 
 /**
@@ -89,50 +124,33 @@ function hexOf(address: number): string {
   return `0x${address.toString(16)}`;
 }
 
-function bits(value: bigint, first: number, last: number): bigint {
-  return (value >> BigInt(first)) & ((1n << BigInt(last - first + 1)) - 1n);
-}
-
-/** The address fields put together; the PSE-36 field of a 4 MiB page holds bits 32 and up. */
-function addressOf(value: bigint, layout: EntryLayout): number {
-  let address = 0n;
-  for (const { first, last, role } of layout.fields) {
-    if (role !== "address") continue;
-    const shift = layout.pageShift === 22 && first === 13 ? 32 : first;
-    address |= bits(value, first, last) << BigInt(shift);
-  }
-  return Number(address);
-}
-
-/** The names of the flags that are set, in the order in which rows show them. */
-export function flagsOf(value: bigint, layout: EntryLayout, nxe: boolean): string[] {
+/** The names of the flags that are set in the halves of an entry, in the order in which rows show them. */
+export function flagsOf(low: number, high: number, layout: EntryLayout, nxe: boolean): string[] {
   const flags: string[] = [];
-  for (const name of SHOWN_FLAGS) {
-    const it = layout.fields.find((candidate) => candidate.name === name && candidate.role === "flag");
-    if (it !== undefined && bits(value, it.first, it.last) !== 0n) flags.push(name);
-  }
-  if (nxe && layout.fields.some(({ name }) => name === "XD") && value >> 63n !== 0n) flags.push("NX");
+  for (const { name, mask } of FLAG_BITS.get(layout) ?? []) if ((low & mask) !== 0) flags.push(name);
+  if (layout.format === "32-bit") return flags;
+  if (nxe && high < 0) flags.push("NX");
   const key = layout.fields.find(({ role }) => role === "key");
-  if (key !== undefined) {
-    const number = bits(value, key.first, key.last);
-    if (number !== 0n) flags.push(`PK${number}`);
-  }
+  const number = key === undefined ? 0 : (high >>> (key.first - 32)) & 15;
+  if (number !== 0) flags.push(`PK${number}`);
   return flags;
 }
 
 /** The reserved bits that are set, lowest first, each with the reason. */
-function reservedBits(value: bigint, layout: EntryLayout, context: EntryContext): ReservedBit[] {
+function reservedBits(low: number, high: number, layout: EntryLayout, context: EntryState): ReservedBit[] {
   const found: ReservedBit[] = [];
-  for (let bit = 0; bit < (layout.format === "32-bit" ? 32 : 64); bit++) {
-    if (((value >> BigInt(bit)) & 1n) === 0n) continue;
+  for (let bit = 0; bit < 64; bit++) {
+    const half = bit < 32 ? low : high;
+    if ((half & (1 << (bit & 31))) === 0) continue;
     const reason = whyReserved(bit, layout, context);
     if (reason !== undefined) found.push({ bit, reason });
   }
   return found;
 }
 
-function whyReserved(bit: number, layout: EntryLayout, context: EntryContext): string | undefined {
-  const it = layout.fields.find(({ first, last }) => bit >= first && bit <= last)!;
+function whyReserved(bit: number, layout: EntryLayout, context: EntryState): string | undefined {
+  const it = layout.fields.find(({ first, last }) => bit >= first && bit <= last);
+  if (it === undefined) return undefined;
   if (it.role === "reserved") return reservedMeaning(it, layout, bit);
   if (it.name === "PS" && layout.level === 3 && layout.format === "long" && !context.pages1G) {
     return "PS, page size, on a CPU without 1 GiB pages";
@@ -147,7 +165,7 @@ function whyReserved(bit: number, layout: EntryLayout, context: EntryContext): s
 }
 
 /** Physical-address bits that a 4 MiB page can have (SDM 4.3). */
-function pse36Bits(context: EntryContext): number {
+function pse36Bits(context: EntryState): number {
   return context.pse36 ? Math.min(40, context.maxPhysicalBits) : 32;
 }
 

@@ -156,13 +156,12 @@ class OpenRun {
 
   close({ levels, nxe }: PagingState): LeafRun {
     const layout = layoutOf(formatOf(levels), levelOf(levels, this.pageShift), "page")!;
-    const value = (BigInt(this.high >>> 0) << 32n) | BigInt(this.low >>> 0);
     return {
       start: linearOf(this.page, levels),
       end: linearEnd(this.nextPage, levels),
       physical: this.physical,
       pageSize: pageSizeName(this.pageShift),
-      flags: flagsOf(value, layout, nxe),
+      flags: flagsOf(this.low, this.high, layout, nxe),
       pages: (this.nextPhysical - this.physical) / this.size,
     };
   }

@@ -82,6 +82,12 @@ export class Walk {
   patIndex = 0;
 }
 
+/** What of the state decides how an entry reads. */
+export type EntryState = Pick<
+  PagingState,
+  "levels" | "maxPhysicalBits" | "nxe" | "pages1G" | "pse" | "pse36"
+>;
+
 /** Reserved bits of an entry format that depend on nothing: [low, high] by level * 2 + (page ? 1 : 0). */
 interface ReservedMasks {
   readonly low: Int32Array;
@@ -212,7 +218,7 @@ export function entryIndex(state: PagingState, level: number, low: number, high:
 }
 
 /** Whether a present entry maps a page. A PS flag that has no meaning at its level is left to `isReserved`. */
-export function isPage(state: PagingState, level: number, entryLow: number): boolean {
+export function isPage(state: EntryState, level: number, entryLow: number): boolean {
   if (level === 1) return true;
   if ((entryLow & ENTRY_PS) === 0) return false;
   if (level === 2) return state.levels !== 2 || state.pse;
@@ -221,7 +227,7 @@ export function isPage(state: PagingState, level: number, entryLow: number): boo
 
 /** Whether a present entry has a bit set that its mode, level and kind reserve. */
 export function isReserved(
-  state: PagingState,
+  state: EntryState,
   level: number,
   page: boolean,
   entryLow: number,
@@ -251,7 +257,7 @@ function aboveMaxPhysical(maxPhysicalBits: number): number {
  * Bits of 13..20 of a 4 MiB PDE that are no address bits: all without PSE-36, else those above
  * M = min(40, MAXPHYADDR) (SDM 4.3, table 4-4).
  */
-function reservedPse36(state: PagingState): number {
+function reservedPse36(state: EntryState): number {
   const bits = state.pse36 ? Math.min(40, state.maxPhysicalBits) : 32;
   return (-1 << (bits - 32 + 13)) & 0x1fe000;
 }
@@ -295,14 +301,14 @@ export function patIndexOf(entryLow: number, large: boolean): number {
 }
 
 /** The physical address of the page that a leaf maps. Bits 13..20 of a 4 MiB PDE hold address bits 32..39 (PSE-36). */
-export function pageAddress(state: PagingState, level: number, entryLow: number, entryHigh: number): number {
+export function pageAddress(state: EntryState, level: number, entryLow: number, entryHigh: number): number {
   const low = entryLow & (-1 << levelShift(state.levels, level));
   if (state.levels !== 2) return addressFrom(low, entryHigh & 0xfffff);
   return addressFrom(low, level === 2 ? (entryLow >>> 13) & 0xff : 0);
 }
 
 /** The physical address of the table that an entry refers to. */
-export function tableAddress(state: PagingState, entryLow: number, entryHigh: number): number {
+export function tableAddress(state: EntryState, entryLow: number, entryHigh: number): number {
   return addressFrom(entryLow & ~0xfff, state.levels === 2 ? 0 : entryHigh & 0xfffff);
 }
 
