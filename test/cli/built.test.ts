@@ -5,8 +5,7 @@ import { describe, expect, test } from "vitest";
 import { DEMAND } from "./testIo";
 
 const CLI = new URL("../../dist/cli.js", import.meta.url).pathname;
-/** Without NX this kernel faults for ever. */
-const ENDLESS = ["run", DEMAND, "--cpu", "max,-nx", "--json"];
+const ENDLESS = ["run", DEMAND, "--cmdline", "endless", "--json"];
 
 interface Ended {
   status: number | null;

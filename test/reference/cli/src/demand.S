@@ -1,7 +1,7 @@
 /*
  * A kernel of one page fault handler: it drops its identity map (a reset), touches two places of its direct map
  * (demand faults), says so on the serial port, switches to its final table, and exits with the status that its
- * command line begins with (a digit). On a CPU without NX its mappings are malformed, and the first touch faults
+ * command line begins with (a digit; an "e" makes it endless instead). On a CPU without NX its mappings are malformed, and the first touch faults
  * for ever.
  */
 #define KERNEL_MAP 0xffffffff80000000
@@ -48,6 +48,8 @@ running:
 	movq $1, 0x800000(%rbx)
 	movq $2, 0x800008(%rbx)
 	call say
+	cmp $'e', %r14b
+	je endless
 	mov $final_root - KERNEL_MAP, %rax
 	mov %rax, %cr3
 	movzbl %r14b, %eax
@@ -55,6 +57,14 @@ running:
 	out %al, $DEBUG_EXIT
 	ud2
 	.size running, . - running
+
+	/* Loads CR3 for ever. */
+	.type endless, @function
+endless:
+	mov %cr3, %rax
+	mov %rax, %cr3
+	jmp endless
+	.size endless, . - endless
 
 	/* Only the kernel map is left. */
 	.globl drop_identity_map
