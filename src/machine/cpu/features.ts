@@ -13,6 +13,11 @@ export interface Feature {
   readonly register: number;
   readonly bit: number;
   readonly meaning: string;
+  /**
+   * Whether this machine does what the bit promises. Where not, the bit only answers CPUID (and opens the bits of
+   * control registers that go with it); an instruction that needs it stops the machine as unimplemented.
+   */
+  readonly implemented: boolean;
 }
 
 function feature<N extends string>(
@@ -21,17 +26,24 @@ function feature<N extends string>(
   register: number,
   bit: number,
   meaning: string,
-  subleaf = 0,
+  implemented = true,
 ): Feature & { readonly name: N } {
-  return { name, leaf, subleaf, register, bit, meaning };
+  return { name, leaf, subleaf: 0, register, bit, meaning, implemented };
 }
 
-/**
- * x87, MMX and SSE bits are there because 64-bit kernels refuse a CPU without them; this machine stops at such an
- * instruction as unimplemented.
- */
+function unimplemented<N extends string>(
+  name: N,
+  leaf: number,
+  register: number,
+  bit: number,
+  meaning: string,
+): Feature & { readonly name: N } {
+  return feature(name, leaf, register, bit, meaning, false);
+}
+
+/** Unimplemented x87, MMX and SSE are there because 64-bit kernels refuse a CPU that does not have their bits. */
 export const FEATURES = [
-  feature("fpu", 1, EDX, 0, "x87"),
+  unimplemented("fpu", 1, EDX, 0, "x87"),
   feature("de", 1, EDX, 2, "debugging extensions, CR4.DE"),
   feature("pse", 1, EDX, 3, "4 MiB pages, CR4.PSE"),
   feature("tsc", 1, EDX, 4, "time-stamp counter"),
@@ -39,28 +51,28 @@ export const FEATURES = [
   feature("pae", 1, EDX, 6, "physical address extension, CR4.PAE"),
   feature("mce", 1, EDX, 7, "machine-check exception"),
   feature("cx8", 1, EDX, 8, "CMPXCHG8B"),
-  feature("apic", 1, EDX, 9, "local APIC"),
-  feature("sep", 1, EDX, 11, "SYSENTER and SYSEXIT"),
+  unimplemented("apic", 1, EDX, 9, "local APIC"),
+  unimplemented("sep", 1, EDX, 11, "SYSENTER and SYSEXIT"),
   feature("mtrr", 1, EDX, 12, "memory-type range registers"),
   feature("pge", 1, EDX, 13, "global pages, CR4.PGE"),
-  feature("mca", 1, EDX, 14, "machine-check architecture"),
+  unimplemented("mca", 1, EDX, 14, "machine-check architecture"),
   feature("cmov", 1, EDX, 15, "conditional moves"),
   feature("pat", 1, EDX, 16, "page attribute table"),
   feature("pse36", 1, EDX, 17, "4 MiB pages above 4 GiB"),
   feature("clflush", 1, EDX, 19, "CLFLUSH"),
-  feature("mmx", 1, EDX, 23, "MMX"),
-  feature("fxsr", 1, EDX, 24, "FXSAVE, CR4.OSFXSR"),
-  feature("sse", 1, EDX, 25, "SSE"),
-  feature("sse2", 1, EDX, 26, "SSE2"),
-  feature("sse3", 1, ECX, 0, "SSE3"),
-  feature("ssse3", 1, ECX, 9, "SSSE3"),
+  unimplemented("mmx", 1, EDX, 23, "MMX"),
+  unimplemented("fxsr", 1, EDX, 24, "FXSAVE, CR4.OSFXSR"),
+  unimplemented("sse", 1, EDX, 25, "SSE"),
+  unimplemented("sse2", 1, EDX, 26, "SSE2"),
+  unimplemented("sse3", 1, ECX, 0, "SSE3"),
+  unimplemented("ssse3", 1, ECX, 9, "SSSE3"),
   feature("cx16", 1, ECX, 13, "CMPXCHG16B"),
   feature("pcid", 1, ECX, 17, "process-context identifiers, CR4.PCIDE"),
-  feature("sse41", 1, ECX, 19, "SSE4.1"),
-  feature("sse42", 1, ECX, 20, "SSE4.2, CRC32"),
+  unimplemented("sse41", 1, ECX, 19, "SSE4.1"),
+  unimplemented("sse42", 1, ECX, 20, "SSE4.2; of it, CRC32 is implemented"),
   feature("movbe", 1, ECX, 22, "MOVBE"),
   feature("popcnt", 1, ECX, 23, "POPCNT"),
-  feature("xsave", 1, ECX, 26, "XSAVE, CR4.OSXSAVE"),
+  unimplemented("xsave", 1, ECX, 26, "XSAVE, CR4.OSXSAVE"),
   feature("hypervisor", 1, ECX, 31, "running on a hypervisor"),
   feature("fsgsbase", 7, EBX, 0, "RDFSBASE and its like, CR4.FSGSBASE"),
   feature("bmi1", 7, EBX, 3, "bit manipulation 1"),
