@@ -33,7 +33,10 @@ export interface ResetEvent extends EventBase {
   cleared: number;
 }
 
-/** CR3 was given another root table while paging was on. Physical addresses. */
+/**
+ * CR3 was given another root table while paging was on, in place of one that the guest had loaded itself: leaving the
+ * boot loader's tables is only a `cr3-load`. Physical addresses.
+ */
 export interface SwitchoverEvent extends EventBase {
   event: "switchover";
   from: number;

@@ -12,6 +12,8 @@ import { FRAME_TABLE } from "./memory";
 export class RootTracker {
   /** Entries of the present root that were present at some time since its last load. */
   private seen = new Uint8Array(1024);
+  /** Whether the present root was loaded by the guest, and not found at its entry. */
+  private own = false;
   private readonly live: LiveTables;
   private tracking = false;
 
@@ -30,6 +32,7 @@ export class RootTracker {
 
   /** A start state was taken over. */
   started(): void {
+    this.own = false;
     if (this.cpu.paging.levels !== 0) this.adopt();
   }
 
@@ -40,6 +43,8 @@ export class RootTracker {
    */
   loaded(from: number, to: number, value: bigint | undefined): void {
     const { cpu } = this;
+    const wasOwn = this.own;
+    this.own = true;
     if (cpu.paging.levels === 0) {
       if (value !== undefined) this.emit({ event: "cr3-load", ...cpu.here(), value, from: to, to });
       return;
@@ -49,8 +54,8 @@ export class RootTracker {
     if (value !== undefined)
       this.emit({ event: "cr3-load", ...cpu.here(), value, from: from < 0 ? to : from, to });
     if (from < 0) return;
-    if (from !== to) this.emit({ event: "switchover", ...cpu.here(), from, to });
-    else if (cleared > 0) this.emit({ event: "reset", ...cpu.here(), root: to, cleared });
+    if (from !== to && wasOwn) this.emit({ event: "switchover", ...cpu.here(), from, to });
+    if (from === to && cleared > 0) this.emit({ event: "reset", ...cpu.here(), root: to, cleared });
   }
 
   /** An entry in a watched frame or in a frame that walks have read changed. */

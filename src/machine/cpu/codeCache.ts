@@ -32,7 +32,7 @@ export class CodeCache {
   compiling = true;
   private readonly byAddress: Block[] = new Array<Block>(SLOTS).fill(NO_BLOCK);
   private readonly pages = new Map<number, CodePage>();
-  private readonly breakpoints = new Set<bigint>();
+  private breakpoints: ReadonlySet<bigint> = new Set();
 
   constructor(private readonly cpu: Cpu) {}
 
@@ -55,9 +55,23 @@ export class CodeCache {
   }
 
   setBreakpoints(addresses: Iterable<bigint>): void {
-    this.breakpoints.clear();
-    for (const address of addresses) this.breakpoints.add(BigInt.asUintN(64, address));
-    this.clear();
+    const wanted = new Set([...addresses].map((address) => BigInt.asUintN(64, address)));
+    const changed = [...wanted, ...this.breakpoints].filter(
+      (address) => wanted.has(address) !== this.breakpoints.has(address),
+    );
+    this.breakpoints = wanted;
+    if (changed.length > 0) this.dropAround(changed);
+  }
+
+  /** Forgets the blocks with an instruction byte at one of these linear addresses. */
+  private dropAround(addresses: readonly bigint[]): void {
+    for (const page of [...this.pages.values()]) {
+      for (const block of [...page.blocks.values()]) {
+        const start = linear(block.low, block.high);
+        const end = start + BigInt(block.length);
+        if (addresses.some((address) => address >= start && address < end)) this.drop(block);
+      }
+    }
   }
 
   hasBreakpoint(low: number, high: number): boolean {
@@ -102,13 +116,6 @@ export class CodeCache {
     for (const block of [...page.blocks.values(), ...page.reachingIn]) {
       if (overlaps(block, address, size)) this.drop(block);
     }
-  }
-
-  /** Forgets every block. */
-  clear(): void {
-    for (const frame of this.pages.keys()) this.cpu.memory.clearFlag(frame * PAGE_SIZE, FRAME_CODE);
-    this.pages.clear();
-    this.epoch++;
   }
 
   private findSlowly(low: number, high: number, slot: number): Block {

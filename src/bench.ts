@@ -1,0 +1,173 @@
+/**
+ * Measures the machine, each figure a median over rounds in this run: `npm run bench`. Absolute times depend on the
+ * host; the ratio to a plain JavaScript loop in the same run is what to compare between hosts.
+ */
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { type BootOptions, bootProgram, programImage, requireProgram } from "./boot/boot";
+import { parseCpu } from "./machine/cpu/model";
+import { Machine, type MachineConfig } from "./machine/machine";
+import { Symbols } from "./symbols/symbols";
+
+const ROUNDS = 5;
+const GIB = 2 ** 30;
+const GUESTS = join(__dirname, "..", "guests");
+
+interface Figure {
+  readonly name: string;
+  readonly value: number;
+  readonly unit: string;
+  readonly note?: string;
+}
+
+function median(values: number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)];
+}
+
+/** Seconds that an action takes. */
+function timed(action: () => void): number {
+  const start = process.hrtime.bigint();
+  action();
+  return Number(process.hrtime.bigint() - start) / 1e9;
+}
+
+function rounds(measure: () => number): number {
+  return median(Array.from({ length: ROUNDS }, measure));
+}
+
+/** A started early-fault. */
+function earlyFault(
+  settings: Record<string, string>,
+  options: BootOptions,
+  tlb: MachineConfig["tlb"] = "max",
+) {
+  const program = requireProgram("early-fault");
+  const given = new Map(Object.entries(settings));
+  const cpu = parseCpu("max");
+  const boot = bootProgram(program, given, readFileSync(join(GUESTS, programImage(program, given))), {
+    maxPhysicalBits: cpu.maxPhysicalBits,
+    ...options,
+  });
+  const machine = new Machine({ ram: boot.ram, cpu, tlb });
+  machine.want([]);
+  boot.apply(machine.memory);
+  machine.start(boot.start);
+  return { machine, boot };
+}
+
+/** Dependent multiplications and additions in plain JavaScript, a second: how fast the host is. */
+function hostLoops(): number {
+  const count = 20_000_000;
+  let x = 1;
+  const seconds = timed(() => {
+    for (let i = 0; i < count; i++) x = (Math.imul(x, 1664525) + i) | 0;
+  });
+  return x === 0 ? 0 : count / seconds;
+}
+
+/** Instructions a second while the whole ramdisk is read through demand-made mappings. */
+function ramdiskScan(): number {
+  const { machine } = earlyFault({ ramdisk: "64M", checksum: "on" }, { memory: GIB });
+  const seconds = timed(() => {
+    while (machine.ended === undefined) machine.run(50_000_000);
+  });
+  return machine.instructions / seconds;
+}
+
+/** Reads of one word of each of many pages, a second, by `tlb`: every one a walk, or every one a hit in the TLB. */
+function translations(tlb: MachineConfig["tlb"]): number {
+  const { machine, boot } = earlyFault({}, { memory: 4 * GIB }, tlb);
+  const symbols = Symbols.fromElf(boot.image, { loadDelta: boot.loadDelta });
+  machine.setBreakpoints([symbols.addressOf("install_final_page_fault")!]);
+  machine.run(50_000_000);
+  const { mmu } = machine.cpu;
+  // 64 MiB of the direct map from 16 MiB on: far more pages than the fast cache before the TLB holds.
+  const base = 0xffff8800;
+  const first = 4096;
+  const pages = 16_384;
+  const pass = () => {
+    for (let page = 0; page < pages; page++) mmu.load32(((first + page) * 4096) | 0, base | 0);
+  };
+  pass();
+  const passes = 8;
+  return (
+    (passes * pages) /
+    timed(() => {
+      for (let i = 0; i < passes; i++) pass();
+    })
+  );
+}
+
+/** Milliseconds from the first instruction to the switch to init_level4_pgt. */
+function toSwitchover(): number {
+  const { machine } = earlyFault({}, {});
+  machine.want(["switchover"]);
+  machine.onEvent = (event) => event.event === "switchover";
+  return timed(() => machine.run(50_000_000)) * 1000;
+}
+
+/** Milliseconds for a whole boot with 1 TiB in 1 GiB pages. */
+function terabyte(): number {
+  const { machine } = earlyFault({}, { memory: 1024 * GIB });
+  const seconds = timed(() => {
+    while (machine.ended === undefined) machine.run(50_000_000);
+  });
+  if (machine.ended?.event !== "exit")
+    throw new Error(`the boot with 1 TiB ended with ${machine.ended?.event}`);
+  return seconds * 1000;
+}
+
+const PEAK = "--terabyte-peak";
+
+/** Peak resident memory in MiB of a process that does nothing else than boot with 1 TiB. */
+function terabytePeak(): number {
+  return Number(execFileSync(process.execPath, [__filename, PEAK], { encoding: "utf8" }));
+}
+
+function figures(): Figure[] {
+  const loops = rounds(hostLoops);
+  const scan = rounds(ramdiskScan);
+  const cold = rounds(() => translations("off"));
+  const hits = rounds(() => translations("max"));
+  return [
+    { name: "plain JavaScript loop (the peer)", value: loops / 1e6, unit: "million iterations/s" },
+    {
+      name: "ramdisk scan",
+      value: scan / 1e6,
+      unit: "million instructions/s",
+      note: `${(scan / loops).toFixed(2)} of the peer`,
+    },
+    {
+      name: "walks with a cold TLB",
+      value: cold / 1e6,
+      unit: "million/s",
+      note: `${(cold / loops).toFixed(3)} of the peer`,
+    },
+    {
+      name: "hits in the TLB",
+      value: hits / 1e6,
+      unit: "million/s",
+      note: `${(hits / loops).toFixed(3)} of the peer`,
+    },
+    { name: "start to switchover", value: rounds(toSwitchover), unit: "ms" },
+    { name: "whole boot with 1 TiB of memory", value: rounds(terabyte), unit: "ms" },
+    { name: "its peak memory, a process of its own", value: terabytePeak(), unit: "MiB" },
+  ];
+}
+
+function main(): void {
+  if (process.argv.includes(PEAK)) {
+    terabyte();
+    console.log(process.resourceUsage().maxRSS / 1024);
+    return;
+  }
+  for (const { name, value, unit, note } of figures()) {
+    console.log(
+      `${name.padEnd(36)}${value.toFixed(1).padStart(10)} ${unit}${note === undefined ? "" : `   (${note})`}`,
+    );
+  }
+}
+
+main();
