@@ -15,7 +15,12 @@ const upward = floors.slice(0, -1).map((rooms, floor) => ({
   severity: "error",
   comment: "A floor imports only from the floors below it.",
   from: { path: rooms.map(pathOf) },
-  to: { path: floors.slice(floor + 1).flat().map(pathOf) },
+  to: {
+    path: floors
+      .slice(floor + 1)
+      .flat()
+      .map(pathOf),
+  },
 }));
 module.exports = {
   forbidden: [
@@ -40,7 +45,12 @@ module.exports = {
       from: { pathNot: "^(src/views/|src/extension\\.ts$|test/vscode/)" },
       to: { path: "(^|/)vscode($|/)" },
     },
-    { name: "no-circular", severity: "error", from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } } },
+    {
+      name: "no-circular",
+      severity: "error",
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } },
+    },
     { name: "src-not-test", severity: "error", from: { path: "^src/" }, to: { path: "^test/" } },
     { name: "not-resolvable", severity: "error", from: {}, to: { couldNotResolve: true } },
   ],

@@ -20,7 +20,8 @@ function sourcesHash(program) {
   const hash = createHash("sha256");
   for (const folder of ["common", program]) {
     for (const name of readdirSync(join(GUESTS, folder)).sort()) {
-      if (SOURCE.test(name)) hash.update(`${folder}/${name} ${sha256(readFileSync(join(GUESTS, folder, name)))}\n`);
+      if (SOURCE.test(name))
+        hash.update(`${folder}/${name} ${sha256(readFileSync(join(GUESTS, folder, name)))}\n`);
     }
   }
   return hash.digest("hex");
@@ -38,14 +39,18 @@ function toolchain() {
 }
 
 function make(program, out) {
-  execFileSync("make", ["-C", join(GUESTS, program), "-B", `OUT=${out}`], { stdio: ["ignore", "ignore", "inherit"] });
+  execFileSync("make", ["-C", join(GUESTS, program), "-B", `OUT=${out}`], {
+    stdio: ["ignore", "ignore", "inherit"],
+  });
 }
 
 function build() {
   const index = { toolchain: toolchain(), programs: {} };
   for (const [program, images] of Object.entries(PROGRAMS)) {
     make(program, ".");
-    const hashes = Object.fromEntries(images.map((it) => [it, sha256(readFileSync(join(GUESTS, program, it)))]));
+    const hashes = Object.fromEntries(
+      images.map((it) => [it, sha256(readFileSync(join(GUESTS, program, it)))]),
+    );
     index.programs[program] = { sources: sourcesHash(program), images: hashes };
   }
   writeFileSync(INDEX, `${JSON.stringify(index, undefined, 2)}\n`);
@@ -69,14 +74,17 @@ function check() {
     try {
       make(program, out);
       for (const [image, hash] of Object.entries(images)) {
-        if (sha256(readFileSync(join(out, image))) !== hash) problems.push(`${image} comes out differently when built again`);
+        if (sha256(readFileSync(join(out, image))) !== hash)
+          problems.push(`${image} comes out differently when built again`);
       }
     } finally {
       rmSync(out, { recursive: true });
     }
   }
   if (here !== index.toolchain) {
-    console.log(`SKIPPED building again: the images were built with ${index.toolchain}, here is ${here ?? "no compiler"}`);
+    console.log(
+      `SKIPPED building again: the images were built with ${index.toolchain}, here is ${here ?? "no compiler"}`,
+    );
   }
   for (const problem of problems) console.error(problem);
   process.exitCode = problems.length > 0 ? 1 : 0;

@@ -1,5 +1,5 @@
-// Bundles the command line and the extension into dist/.
-import { chmodSync, copyFileSync, existsSync, mkdirSync, rmSync } from "node:fs";
+// Bundles the command line and the bench into dist/.
+import { chmodSync, copyFileSync, mkdirSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { build } from "esbuild";
@@ -16,15 +16,13 @@ const common = {
   sourcemap: true,
   logLevel: "warning",
 };
-const entries = { cli: "src/cli.ts", bench: "src/bench.ts", extension: "src/extension.ts" };
+const entries = { cli: "src/cli.ts", bench: "src/bench.ts" };
 for (const [name, entry] of Object.entries(entries)) {
-  if (!existsSync(entry)) continue;
   await build({
     ...common,
     entryPoints: [entry],
     outfile: `dist/${name}.js`,
-    external: ["vscode"],
-    ...(name === "extension" ? {} : { banner: { js: "#!/usr/bin/env node" } }),
+    banner: { js: "#!/usr/bin/env node" },
   });
   chmodSync(`dist/${name}.js`, 0o755);
 }

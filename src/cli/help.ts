@@ -38,7 +38,10 @@ export function helpText(): string {
       ["N", "the guest exited with N"],
       ["2", "wrong usage, or an image that cannot be used"],
       ["3", "the limit of instructions came first"],
-      ["4", "an instruction that is not implemented, a triple fault, or a halt for ever"],
+      [
+        "4",
+        "the guest cannot go on: an instruction that is not implemented, a triple fault, a halt for ever, or a page fault that comes again and again",
+      ],
       ["130", "interrupted"],
     ]),
     "",

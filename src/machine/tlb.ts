@@ -45,7 +45,16 @@ class SizeClass {
   readonly byPcid = new Map<number, Map<number, TlbEntry>>();
   readonly global = new Map<number, TlbEntry>();
 
-  constructor(readonly pageShift: number) {}
+  /** 4 KiB pages in one page of this size. */
+  readonly pages: number;
+
+  constructor(readonly pageShift: number) {
+    this.pages = 2 ** (pageShift - 12);
+  }
+
+  get empty(): boolean {
+    return this.global.size === 0 && this.byPcid.size === 0;
+  }
 
   find(pcid: number, page: number): TlbEntry | undefined {
     return this.byPcid.get(pcid)?.get(page) ?? this.global.get(page);
@@ -73,9 +82,10 @@ export class Tlb {
 
   /** The entry that translates a 4 KiB linear page number under a PCID. */
   find(pcid: number, page4K: number): TlbEntry | undefined {
-    for (const sizeClass of this.classes) {
-      const page = Math.floor(page4K / 2 ** (sizeClass.pageShift - 12));
-      const entry = sizeClass.find(pcid, page);
+    for (let i = 0; i < this.classes.length; i++) {
+      const sizeClass = this.classes[i];
+      if (sizeClass.empty) continue;
+      const entry = sizeClass.find(pcid, Math.floor(page4K / sizeClass.pages));
       if (entry !== undefined) return entry;
     }
     return undefined;
@@ -164,7 +174,7 @@ export class Tlb {
    */
   flushAddress(pcid: number, page4K: number, globals: boolean, allStructures: boolean): void {
     for (const sizeClass of this.classes) {
-      const page = Math.floor(page4K / 2 ** (sizeClass.pageShift - 12));
+      const page = Math.floor(page4K / sizeClass.pages);
       this.drop(sizeClass.byPcid.get(pcid), page);
       if (globals) this.drop(sizeClass.global, page);
     }

@@ -11,8 +11,8 @@ import {
   KERNEL_CS,
   KERNEL_DS,
   longMode,
+  mapForUser,
   P,
-  PD,
   PT,
   RW,
   runToEnd,
@@ -20,7 +20,6 @@ import {
   STACK0,
   STACK3,
   TSS,
-  US,
   USER_CS,
   USER_DS,
   writeGate,
@@ -246,15 +245,6 @@ describe("segment loads (SDM vol. 3A, 5.6)", () => {
     expect(machine.cpu.segmentBase(7)).toBe(BigInt(TSS));
   });
 });
-
-/** Makes the first GiB accessible to user mode. */
-export function mapForUser(machine: Machine): void {
-  const { memory } = machine;
-  for (const table of [0x1000, 0x2000]) memory.write64(table, memory.read64(table) | US);
-  for (const table of [PD, PT]) {
-    for (let i = 0; i < 512; i++) memory.write64(table + 8 * i, memory.read64(table + 8 * i) | US);
-  }
-}
 
 function pushFrame(machine: Machine, words: bigint[]): void {
   const sp = STACK0 - 0x1000 - 8 * words.length;

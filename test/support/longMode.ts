@@ -170,3 +170,12 @@ export function runToEnd(machine: Machine, most = 10_000): MachineEvent[] {
 export function haltedIn(machine: Machine): number {
   return (Number(machine.cpu.rip) - HANDLERS) >> 4;
 }
+
+/** Makes the first GiB accessible to user mode. */
+export function mapForUser(machine: Machine): void {
+  const { memory } = machine;
+  for (const table of [PML4, PDPT]) memory.write64(table, memory.read64(table) | US);
+  for (const table of [PD, PT]) {
+    for (let i = 0; i < 512; i++) memory.write64(table + 8 * i, memory.read64(table + 8 * i) | US);
+  }
+}

@@ -4,8 +4,9 @@
 export interface IoDevice {
   /** Takes accesses of 2 and 4 bytes whole. */
   readonly wide?: boolean;
-  /** An unsigned value of `size` bytes. */
+  /** An unsigned value of `size` bytes; what is above them is dropped. */
   read(port: number, size: 1 | 2 | 4): number;
+  /** @param value unsigned, of `size` bytes */
   write(port: number, size: 1 | 2 | 4, value: number): void;
 }
 
@@ -17,27 +18,31 @@ export interface Clock {
 export class IoBus {
   private readonly devices = new Map<number, IoDevice>();
 
-  /** Puts a device on the ports from `first` to `last`. */
+  /** Puts a device on the ports from `first` to `last`, both included, in place of what was there. */
   register(first: number, last: number, device: IoDevice): void {
     for (let port = first; port <= last; port++) this.devices.set(port, device);
   }
 
-  /** Reads 1, 2 or 4 bytes, unsigned; all ones where nobody answers. */
+  /** Reads 1, 2 or 4 bytes, unsigned; all ones where nobody answers. Ports wrap round behind FFFFH. */
   in(port: number, size: 1 | 2 | 4): number {
     const device = this.devices.get(port);
-    if (size === 1 || device?.wide) return device === undefined ? 0xff : device.read(port, size) >>> 0;
+    if (size === 1 || device?.wide) return device === undefined ? 0xff : cut(device.read(port, size), size);
     let value = 0;
     for (let i = size - 1; i >= 0; i--) value = value * 256 + this.in((port + i) & 0xffff, 1);
     return value;
   }
 
-  /** Writes 1, 2 or 4 bytes; lost where nobody listens. */
+  /** Writes the lowest 1, 2 or 4 bytes of a value; lost where nobody listens. */
   out(port: number, size: 1 | 2 | 4, value: number): void {
     const device = this.devices.get(port);
     if (size === 1 || device?.wide) {
-      device?.write(port, size, value);
+      device?.write(port, size, cut(value, size));
       return;
     }
-    for (let i = 0; i < size; i++) this.out((port + i) & 0xffff, 1, (value >>> (8 * i)) & 0xff);
+    for (let i = 0; i < size; i++) this.out((port + i) & 0xffff, 1, value >>> (8 * i));
   }
+}
+
+function cut(value: number, size: 1 | 2 | 4): number {
+  return size === 4 ? value >>> 0 : value & (size === 2 ? 0xffff : 0xff);
 }

@@ -3,27 +3,28 @@ import type { IoDevice } from "./ioBus";
 
 const ICW1 = 0x10;
 const ICW1_NEEDS_ICW4 = 0x01;
+const ICW1_SINGLE = 0x02;
 
 export class Pic8259 implements IoDevice {
   private mask = 0;
-  /** Initialisation words still to come: ICW2, ICW3 and perhaps ICW4. */
+  /** Initialisation words still to come: ICW2, ICW3 in a cascade, and perhaps ICW4. */
   private pendingWords = 0;
 
   read(port: number): number {
-    // No request is ever pending or in service.
+    // No request is ever pending or in service: IRR and ISR read the same, whichever OCW3 chose.
     return (port & 1) !== 0 ? this.mask : 0;
   }
 
   write(port: number, _size: number, value: number): void {
     if ((port & 1) === 0) {
-      if ((value & ICW1) !== 0) {
-        this.pendingWords = (value & ICW1_NEEDS_ICW4) !== 0 ? 3 : 2;
-        this.mask = 0;
-      }
+      if ((value & ICW1) !== 0) this.initialise(value);
       // OCW2 (end of interrupt) and OCW3 (which register to read) change nothing that shows.
-      return;
-    }
-    if (this.pendingWords > 0) this.pendingWords--;
+    } else if (this.pendingWords > 0) this.pendingWords--;
     else this.mask = value;
+  }
+
+  private initialise(icw1: number): void {
+    this.mask = 0;
+    this.pendingWords = 1 + ((icw1 & ICW1_SINGLE) === 0 ? 1 : 0) + ((icw1 & ICW1_NEEDS_ICW4) !== 0 ? 1 : 0);
   }
 }

@@ -1,12 +1,26 @@
-/** A 16550 serial port at COM1 (National Semiconductor PC16550D). Sends at once, receives nothing. */
+/**
+ * A 16550 serial port at COM1 (National Semiconductor PC16550D). It sends at once and receives only its own
+ * loopback; it names the interrupts that it would raise, and raises none.
+ */
 import type { IoDevice } from "./ioBus";
 
 const LCR_DLAB = 0x80;
+const FCR_ENABLE = 0x01;
+const FCR_CLEAR_RECEIVER = 0x02;
+const IER_RECEIVED = 0x01;
+const IER_THR_EMPTY = 0x02;
+const IIR_NONE = 0x01;
+const IIR_THR_EMPTY = 0x02;
+const IIR_RECEIVED = 0x04;
+const IIR_FIFOS = 0xc0;
+const MCR_LOOPBACK = 0x10;
+const LSR_DATA_READY = 0x01;
+const LSR_OVERRUN = 0x02;
 const LSR_THR_EMPTY = 0x20;
 const LSR_IDLE = 0x40;
-const MCR_LOOPBACK = 0x10;
-const IIR_NONE = 0x01;
-const IIR_FIFOS = 0xc0;
+/** Carrier detect, data set ready, clear to send: somebody listens. */
+const MSR_CONNECTED = 0xb0;
+const FIFO_BYTES = 16;
 /** A line is handed on at this length even without a line end. */
 const LONGEST_LINE = 4096;
 
@@ -20,11 +34,15 @@ export class Serial16550 implements IoDevice {
   private scratch = 0;
   private divisor = 1;
   private fifos = false;
-  /** What loopback sends back. */
-  private received: number | undefined;
+  /** The "transmitter holding register empty" interrupt: gone once IIR was read, back with the next byte sent. */
+  private emptyPending = false;
+  /** What loopback sends back, at most FIFO_BYTES of it; one byte without FIFOs. */
+  private received: number[] = [];
+  private lastReceived = 0;
+  private overrun = false;
   private line: number[] = [];
 
-  /** @param onLine hears each line that the guest sends, without its line end */
+  /** @param onLine hears each line that the guest sends, without its line end; a byte is a character of Latin-1 */
   constructor(private readonly onLine: (text: string) => void) {}
 
   read(port: number): number {
@@ -35,13 +53,13 @@ export class Serial16550 implements IoDevice {
       case 1:
         return latch ? this.divisor >> 8 : this.interruptEnable;
       case 2:
-        return IIR_NONE | (this.fifos ? IIR_FIFOS : 0);
+        return this.identifyInterrupt() | (this.fifos ? IIR_FIFOS : 0);
       case 3:
         return this.lineControl;
       case 4:
         return this.modemControl;
       case 5:
-        return LSR_THR_EMPTY | LSR_IDLE | (this.received === undefined ? 0 : 1);
+        return this.lineStatus();
       case 6:
         return this.modemStatus();
       default:
@@ -58,10 +76,10 @@ export class Serial16550 implements IoDevice {
         break;
       case 1:
         if (latch) this.divisor = (this.divisor & 0xff) | (value << 8);
-        else this.interruptEnable = value & 0xf;
+        else this.enableInterrupts(value & 0xf);
         break;
       case 2:
-        this.fifos = (value & 1) !== 0;
+        this.controlFifos(value);
         break;
       case 3:
         this.lineControl = value;
@@ -77,37 +95,73 @@ export class Serial16550 implements IoDevice {
 
   /** Hands on a line that has not ended yet. */
   flush(): void {
-    if (this.line.length === 0) return;
+    if (this.line.length > 0) this.endLine();
+  }
+
+  private endLine(): void {
     const text = String.fromCharCode(...this.line);
     this.line = [];
     this.onLine(text);
   }
 
   private send(byte: number): void {
-    if ((this.modemControl & MCR_LOOPBACK) !== 0) {
-      this.received = byte;
-      return;
-    }
-    if (byte === 0x0a) {
-      const text = String.fromCharCode(...this.line);
-      this.line = [];
-      this.onLine(text);
-    } else if (byte !== 0x0d) {
+    this.emptyPending = true;
+    if ((this.modemControl & MCR_LOOPBACK) !== 0) this.receive(byte);
+    else if (byte === 0x0a) this.endLine();
+    else if (byte !== 0x0d) {
       this.line.push(byte);
-      if (this.line.length >= LONGEST_LINE) this.flush();
+      if (this.line.length >= LONGEST_LINE) this.endLine();
     }
+  }
+
+  /** On an overrun a full FIFO keeps its bytes, and a receiver without FIFO keeps the newest. */
+  private receive(byte: number): void {
+    const room = this.fifos ? FIFO_BYTES : 1;
+    this.overrun ||= this.received.length >= room;
+    if (this.received.length < room) this.received.push(byte);
+    else if (!this.fifos) this.received[0] = byte;
   }
 
   private takeReceived(): number {
-    const byte = this.received ?? 0;
-    this.received = undefined;
-    return byte;
+    this.lastReceived = this.received.shift() ?? this.lastReceived;
+    return this.lastReceived;
   }
 
-  /** In loopback the outputs come back as inputs; otherwise carrier, data set ready and clear to send. */
+  private controlFifos(value: number): void {
+    const enable = (value & FCR_ENABLE) !== 0;
+    // Both FIFOs are emptied when they are turned on or off.
+    if (enable !== this.fifos || (value & FCR_CLEAR_RECEIVER) !== 0) this.received = [];
+    this.fifos = enable;
+  }
+
+  private enableInterrupts(value: number): void {
+    const rises = value & ~this.interruptEnable;
+    this.interruptEnable = value;
+    if ((rises & IER_THR_EMPTY) !== 0) this.emptyPending = true;
+  }
+
+  /** The pending interrupt of the highest priority; to name an empty transmitter is to acknowledge it. */
+  private identifyInterrupt(): number {
+    if ((this.interruptEnable & IER_RECEIVED) !== 0 && this.received.length > 0) return IIR_RECEIVED;
+    if ((this.interruptEnable & IER_THR_EMPTY) === 0 || !this.emptyPending) return IIR_NONE;
+    this.emptyPending = false;
+    return IIR_THR_EMPTY;
+  }
+
+  private lineStatus(): number {
+    const status =
+      LSR_THR_EMPTY |
+      LSR_IDLE |
+      (this.received.length > 0 ? LSR_DATA_READY : 0) |
+      (this.overrun ? LSR_OVERRUN : 0);
+    this.overrun = false;
+    return status;
+  }
+
+  /** In loopback the outputs DTR RTS OUT1 OUT2 come back as the inputs DSR CTS RI DCD. */
   private modemStatus(): number {
-    if ((this.modemControl & MCR_LOOPBACK) === 0) return 0xb0;
     const out = this.modemControl;
+    if ((out & MCR_LOOPBACK) === 0) return MSR_CONNECTED;
     return ((out & 2) << 3) | ((out & 1) << 5) | ((out & 4) << 4) | ((out & 8) << 4);
   }
 }

@@ -1,100 +1,215 @@
-import { beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { CmosRtc } from "../../../src/machine/devices/cmos";
 import { IoBus } from "../../../src/machine/devices/ioBus";
 import { registerPlatform } from "../../../src/machine/devices/platform";
+import type { PhysicalRange } from "../../../src/machine/memory";
 
-const MIB = 1 << 20;
-const GIB = 1024 * MIB;
+const MIB = 2 ** 20;
+const GIB = 2 ** 30;
 
-describe("the platform's ports", () => {
-  let io: IoBus;
-  const cmosByte = (register: number) => {
-    io.out(0x70, 1, register);
-    return io.in(0x71, 1);
-  };
-  const cmosWord = (register: number) => cmosByte(register) | (cmosByte(register + 1) << 8);
-  const build = (ram: readonly { start: number; end: number }[]) => {
-    io = new IoBus();
-    registerPlatform(io, { now: () => 0 }, new CmosRtc(ram));
-  };
-
-  beforeEach(() => build([{ start: 0, end: 512 * MIB }]));
-
-  it("keeps the interrupt mask after the initialisation words", () => {
-    for (const base of [0x20, 0xa0]) {
-      io.out(base, 1, 0x11);
-      for (const word of [0x30, 0x04, 0x01]) io.out(base + 1, 1, word);
-      expect(io.in(base + 1, 1)).toBe(0);
-      io.out(base + 1, 1, 0xfb);
-      expect(io.in(base + 1, 1)).toBe(0xfb);
-      expect(io.in(base, 1)).toBe(0);
-    }
-  });
-
-  it("takes two initialisation words where ICW1 asks for no ICW4", () => {
-    io.out(0x20, 1, 0x10);
-    for (const word of [0x30, 0x04, 0xaa]) io.out(0x21, 1, word);
-    expect(io.in(0x21, 1)).toBe(0xaa);
-  });
-
-  it("has the same date in every run, which a guest cannot set", () => {
-    const date = () => [0x32, 0x09, 0x08, 0x07, 0x04, 0x02, 0x00].map(cmosByte);
-    expect(date()).toEqual([0x20, 0x13, 0x01, 0x24, 0x12, 0x00, 0x00]);
-    for (const register of [0x32, 0x09, 0x00]) {
+function platform(ram: readonly PhysicalRange[] = [{ start: 0, end: 64 * MIB }]) {
+  const io = new IoBus();
+  const resets: string[] = [];
+  registerPlatform(io, { now: () => 0 }, new CmosRtc(ram), (through) => resets.push(through));
+  return {
+    io,
+    resets,
+    in: (port: number) => io.in(port, 1),
+    out: (port: number, value: number) => io.out(port, 1, value),
+    cmos: (register: number) => {
       io.out(0x70, 1, register);
-      io.out(0x71, 1, 0x55);
+      return io.in(0x71, 1);
+    },
+  };
+}
+
+describe("The interrupt controllers", () => {
+  for (const [name, base] of [
+    ["master", 0x20],
+    ["slave", 0xa0],
+  ] as const) {
+    it(`the ${name} gives its mask back, and takes initialisation words for no mask`, () => {
+      const pc = platform();
+      pc.out(base + 1, 0xfb);
+      expect(pc.in(base + 1)).toBe(0xfb);
+      pc.out(base, 0x11);
+      expect(pc.in(base + 1)).toBe(0);
+      for (const word of [0x20, 0x04, 0x01]) pc.out(base + 1, word);
+      expect(pc.in(base + 1)).toBe(0);
+      pc.out(base + 1, 0x5a);
+      expect(pc.in(base + 1)).toBe(0x5a);
+    });
+  }
+
+  it("a single controller has no third word, and without ICW4 no fourth", () => {
+    for (const [icw1, words] of [
+      [0x10, 2],
+      [0x11, 3],
+      [0x12, 1],
+      [0x13, 2],
+    ]) {
+      const pc = platform();
+      pc.out(0x20, icw1);
+      for (let i = 0; i < words; i++) pc.out(0x21, 0x20);
+      pc.out(0x21, 0xa5);
+      expect([icw1, pc.in(0x21)]).toEqual([icw1, 0xa5]);
     }
-    expect(date()).toEqual([0x20, 0x13, 0x01, 0x24, 0x12, 0x00, 0x00]);
   });
 
-  it("is never in the middle of an update, and its battery is good", () => {
-    expect(cmosByte(0x0a) & 0x80).toBe(0);
-    io.out(0x70, 1, 0x0d);
-    io.out(0x71, 1, 0);
-    expect(cmosByte(0x0d)).toBe(0x80);
+  it("end of interrupt and register selection leave the mask alone, and nothing is ever in service", () => {
+    const pc = platform();
+    pc.out(0x21, 0x77);
+    for (const word of [0x20, 0x0a, 0x0b]) {
+      pc.out(0x20, word);
+      expect([pc.in(0x20), pc.in(0x21)]).toEqual([0, 0x77]);
+    }
+  });
+});
+
+describe("The real-time clock", () => {
+  it("always says Thursday, 24 January 2013, 12:00:00, in BCD", () => {
+    const pc = platform();
+    const registers = [0x32, 0x09, 0x08, 0x07, 0x06, 0x04, 0x02, 0x00];
+    const before = registers.map((register) => pc.cmos(register).toString(16));
+    expect(before).toEqual(["20", "13", "1", "24", "5", "12", "0", "0"]);
+    expect(new Date("2013-01-24T12:00:00Z").getUTCDay() + 1).toBe(5);
+    for (const register of registers) {
+      pc.out(0x70, register);
+      pc.out(0x71, 0x99);
+    }
+    expect(registers.map((register) => pc.cmos(register).toString(16))).toEqual(before);
   });
 
-  it("ignores the NMI bit of the index and keeps free registers", () => {
-    io.out(0x70, 1, 0x80 | 0x0f);
-    io.out(0x71, 1, 0x42);
-    expect(cmosByte(0x0f)).toBe(0x42);
+  it("is never in an update, has a good battery and no interrupt pending, as QEMU's registers say too", () => {
+    const pc = platform();
+    expect([0x0a, 0x0b, 0x0c, 0x0d].map(pc.cmos)).toEqual([0x26, 0x02, 0x00, 0x80]);
+    for (const register of [0x0a, 0x0c, 0x0d]) {
+      pc.out(0x70, register);
+      pc.out(0x71, register === 0x0a ? 0xff : 0x7f);
+    }
+    expect([0x0a, 0x0c, 0x0d].map(pc.cmos)).toEqual([0x7f, 0x00, 0x80]);
   });
 
-  it("tells the size of memory below 4 GiB", () => {
-    expect(cmosWord(0x15)).toBe(640);
-    expect(cmosWord(0x30)).toBe(0xffff);
-    expect(cmosWord(0x34)).toBe((512 - 16) * 16);
+  it("the bit that masks NMIs is no part of the index, and the index cannot be read", () => {
+    const pc = platform();
+    expect(pc.cmos(0x8d)).toBe(0x80);
+    expect(pc.in(0x70)).toBe(0xff);
   });
 
-  it("tells the size of memory above 4 GiB", () => {
-    build([
+  it("other registers hold what was written", () => {
+    const pc = platform();
+    pc.out(0x70, 0x0f);
+    pc.out(0x71, 0x0a);
+    expect(pc.cmos(0x0f)).toBe(0x0a);
+  });
+
+  it("tells the size of memory as QEMU 7.2 does with 6 GiB", () => {
+    const pc = platform([
       { start: 0, end: 3 * GIB },
-      { start: 4 * GIB, end: 5 * GIB },
+      { start: 4 * GIB, end: 7 * GIB },
     ]);
-    expect(cmosWord(0x34)).toBe((3 * 1024 - 16) * 16);
-    expect(cmosWord(0x5b)).toBe(1024 * 16);
-    expect(cmosByte(0x5d)).toBe(0);
+    const registers = [0x15, 0x16, 0x17, 0x18, 0x30, 0x31, 0x34, 0x35, 0x5b, 0x5c, 0x5d];
+    const qemu = [0x80, 0x02, 0xff, 0xff, 0xff, 0xff, 0x00, 0xbf, 0x00, 0xc0, 0x00];
+    expect(registers.map(pc.cmos)).toEqual(qemu);
   });
 
-  it("tells no extended memory where there is less than 1 MiB", () => {
-    build([{ start: 0, end: MIB / 2 }]);
-    expect([cmosWord(0x17), cmosWord(0x30), cmosWord(0x34)]).toEqual([0, 0, 0]);
+  it("sizes below and above what the registers can say are cut off, not wrapped", () => {
+    const small = platform([{ start: 0, end: 512 * 1024 }]);
+    expect([0x17, 0x18, 0x34, 0x35, 0x5b, 0x5c, 0x5d].map(small.cmos)).toEqual([0, 0, 0, 0, 0, 0, 0]);
+    const large = platform([
+      { start: 0, end: 3 * GIB },
+      { start: 4 * GIB, end: 2 ** 46 },
+    ]);
+    expect([0x5b, 0x5c, 0x5d].map(large.cmos)).toEqual([0xff, 0xff, 0xff]);
   });
 
-  it("has a keyboard controller with nothing to read and room for commands", () => {
-    expect(io.in(0x64, 1) & 3).toBe(0);
-    io.out(0x64, 1, 0xad);
-    expect(io.in(0x60, 1)).toBe(0);
+  it("a hole in memory counts for nothing less than its end", () => {
+    const pc = platform([
+      { start: 0, end: 0xa0000 },
+      { start: MIB, end: 33 * MIB },
+    ]);
+    expect(pc.cmos(0x17) | (pc.cmos(0x18) << 8)).toBe(32 * 1024);
+    expect(pc.cmos(0x34) | (pc.cmos(0x35) << 8)).toBe((17 * MIB) / (64 * 1024));
+  });
+});
+
+describe("The keyboard controller", () => {
+  it("is ready for commands and has nothing to say", () => {
+    const pc = platform();
+    expect(pc.in(0x64) & 3).toBe(0);
+    pc.out(0x60, 0xff);
+    expect(pc.in(0x64) & 3).toBe(0);
   });
 
-  it("has A20 on and keeps the POST code", () => {
-    expect(io.in(0x92, 1) & 2).toBe(2);
-    io.out(0x80, 1, 0x77);
-    expect(io.in(0x80, 1)).toBe(0x77);
+  it("passes its self-test, and the answer is there until it is read", () => {
+    const pc = platform();
+    pc.out(0x64, 0xaa);
+    expect([pc.in(0x64), pc.in(0x64), pc.in(0x60), pc.in(0x64)]).toEqual([0x1d, 0x1d, 0x55, 0x1c]);
+    pc.out(0x64, 0xab);
+    expect(pc.in(0x60)).toBe(0);
   });
 
-  it("has no PCI", () => {
-    io.out(0xcf8, 4, 0x80000000);
-    expect([io.in(0xcf8, 4), io.in(0xcfc, 4), io.in(0xcfe, 2)]).toEqual([0xffffffff, 0xffffffff, 0xffff]);
+  it("keeps its command byte", () => {
+    const pc = platform();
+    pc.out(0x64, 0x60);
+    pc.out(0x60, 0x47);
+    pc.out(0x60, 0x00);
+    pc.out(0x64, 0x20);
+    expect(pc.in(0x60)).toBe(0x47);
+  });
+
+  it("A20 is on through it and through port 92H, whatever is written", () => {
+    const pc = platform();
+    pc.out(0x64, 0xd1);
+    pc.out(0x60, 0xdd);
+    pc.out(0x64, 0xd0);
+    expect(pc.in(0x60) & 3).toBe(3);
+    pc.out(0x92, 0);
+    expect(pc.in(0x92) & 2).toBe(2);
+    expect(pc.resets).toEqual([]);
+  });
+});
+
+describe("A reset that the guest asks for", () => {
+  it("is heard through the keyboard controller, its output port, port 92H and port CF9H", () => {
+    const pc = platform();
+    pc.out(0x64, 0xfe);
+    pc.out(0x64, 0xd1);
+    pc.out(0x60, 0xde);
+    pc.out(0x92, 1);
+    pc.out(0xcf9, 2);
+    pc.out(0xcf9, 6);
+    expect(pc.resets).toEqual(["port 0x64", "port 0x64", "port 0x92", "port 0xcf9"]);
+  });
+
+  it("needs the edge: a bit that was set already resets nothing", () => {
+    const pc = platform();
+    pc.out(0x92, 1);
+    pc.out(0x92, 3);
+    pc.out(0xcf9, 4);
+    pc.out(0xcf9, 4);
+    expect(pc.resets).toEqual(["port 0x92", "port 0xcf9"]);
+  });
+
+  it("is not meant by a PCI configuration address with the same byte", () => {
+    const pc = platform();
+    pc.io.out(0xcf8, 4, 0x80000600);
+    pc.io.out(0xcf8, 4, 0x80fef300);
+    expect(pc.resets).toEqual([]);
+  });
+});
+
+describe("What else a PC has", () => {
+  it("there is no PCI: configuration reads give all ones", () => {
+    const pc = platform();
+    pc.io.out(0xcf8, 4, 0x80000000);
+    expect([pc.io.in(0xcf8, 4), pc.io.in(0xcfc, 4)]).toEqual([0xffffffff, 0xffffffff]);
+    expect([pc.io.in(0xcfc, 2), pc.io.in(0xcfe, 1)]).toEqual([0xffff, 0xff]);
+  });
+
+  it("the POST code is there to be read", () => {
+    const pc = platform();
+    pc.out(0x80, 0x42);
+    expect(pc.in(0x80)).toBe(0x42);
   });
 });
