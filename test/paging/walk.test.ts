@@ -105,6 +105,22 @@ describe.each(KINDS)("levels %i, leaf at level %i", (levels, leaf) => {
     }
   });
 
+  it("puts PAT, PCD and PWT of the leaf together as the index of the memory type (4.9.2)", () => {
+    for (let index = 0; index < 8; index++) {
+      const memory = new TestMemory();
+      const pat = (index & 4) === 0 ? 0n : leaf === 1 ? 0x80n : 0x1000n;
+      const state = path(
+        levels,
+        leaf,
+        (level) => (level === leaf ? pat | BigInt((index & 3) << 3) : 0n),
+        memory,
+      );
+      const walk = new Walk();
+      expect(walkLinear(state, memory, 0, 0, 0, walk)).toBe(FAULT_NONE);
+      expect([walk.patIndex, walk.global, walk.dirty]).toEqual([index, false, false]);
+    }
+  });
+
   it("tells the frame, size, rights, key and memory type of the leaf", () => {
     const memory = new TestMemory();
     const pat = leaf === 1 ? 0x80n : 0x1000n;
