@@ -68,7 +68,10 @@ export class Machine implements CpuSurroundings {
       DebugExit.PORT + 3,
       new DebugExit((value) => this.cpu.emit({ event: "exit", ...this.cpu.here(), status: value & 0xff })),
     );
-    registerPlatform(this.io, clock, new CmosRtc(config.ram));
+    registerPlatform(this.io, clock, new CmosRtc(config.ram), (through) => {
+      const reason = `the guest reset the CPU through ${through}, and this machine does not start again`;
+      this.cpu.emit({ event: "halt", ...this.cpu.here(), reason });
+    });
   }
 
   /** Instructions retired since the start. */

@@ -117,9 +117,9 @@ function loadPdptes(c: Cpu, table: number): void {
 export function cr4Bits(c: Cpu): number {
   const { features } = c.model;
   return (
-    CR4_TSD |
-    CR4_MCE |
     CR4_PCE |
+    (features.tsc ? CR4_TSD : 0) |
+    (features.mce ? CR4_MCE : 0) |
     (features.de ? CR4_DE : 0) |
     (features.pse ? CR4_PSE : 0) |
     (features.pae ? CR4_PAE : 0) |

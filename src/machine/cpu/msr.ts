@@ -2,6 +2,7 @@
 
 import { writeEfer } from "./control";
 import type { Cpu } from "./cpu";
+import type { FeatureName } from "./features";
 import { FS, GS, R_SEGMENT_BASE } from "./registers";
 
 export const MSR_TSC = 0x10;
@@ -61,6 +62,35 @@ function isMtrr(index: number): boolean {
   );
 }
 
+/** The features without which a register does not exist, by register. */
+const NEEDS = new Map<number, FeatureName>([
+  [MSR_TSC, "tsc"],
+  [MSR_APIC_BASE, "apic"],
+  [0xfe, "mtrr"],
+  [0x2ff, "mtrr"],
+  [0x174, "sep"],
+  [0x175, "sep"],
+  [0x176, "sep"],
+  [MSR_PAT, "pat"],
+  [MSR_PKRS, "pks"],
+  [MSR_STAR, "syscall"],
+  [MSR_LSTAR, "syscall"],
+  [MSR_CSTAR, "syscall"],
+  [MSR_FMASK, "syscall"],
+  [MSR_FS_BASE, "lm"],
+  [MSR_GS_BASE, "lm"],
+  [MSR_KERNEL_GS_BASE, "lm"],
+  [MSR_TSC_AUX, "rdtscp"],
+]);
+
+/** @throws #GP for a register that this CPU model does not have */
+function requireMsr(c: Cpu, index: number, what: string): void {
+  const feature = isMtrr(index) ? "mtrr" : NEEDS.get(index);
+  if (feature !== undefined && !c.model.features[feature]) {
+    throw c.gp(`${what} 0x${index.toString(16)}, which this CPU does not have (no ${feature})`);
+  }
+}
+
 /** The value of a register that holds what was written. */
 export function readMsrValue(c: Cpu, index: number): bigint {
   return c.msrs.get(index) ?? PLAIN.get(index)?.reset ?? 0n;
@@ -68,6 +98,7 @@ export function readMsrValue(c: Cpu, index: number): bigint {
 
 /** RDMSR. @throws #GP for a register that this CPU does not have */
 export function readMsr(c: Cpu, index: number): bigint {
+  requireMsr(c, index, "RDMSR of");
   switch (index) {
     case MSR_TSC:
       return timeStamp(c);
@@ -80,8 +111,7 @@ export function readMsr(c: Cpu, index: number): bigint {
     case MSR_PAT:
       return c.msrs.get(MSR_PAT) ?? PAT_RESET;
     case MSR_PKRS:
-      if (c.model.features.pks) return BigInt(c.paging.pkrs >>> 0);
-      break;
+      return BigInt(c.paging.pkrs >>> 0);
   }
   if (PLAIN.has(index) || CANONICAL.has(index) || isMtrr(index)) return readMsrValue(c, index);
   throw c.gp(`RDMSR of 0x${index.toString(16)}, which this CPU does not have`);
@@ -89,6 +119,7 @@ export function readMsr(c: Cpu, index: number): bigint {
 
 /** WRMSR. @throws #GP for a register that this CPU does not have, and for values that it does not take */
 export function writeMsr(c: Cpu, index: number, value: bigint): void {
+  requireMsr(c, index, "WRMSR to");
   switch (index) {
     case MSR_TSC:
       c.tscOffset = BigInt.asUintN(64, value - BigInt(c.now()));
@@ -105,7 +136,6 @@ export function writeMsr(c: Cpu, index: number, value: bigint): void {
       writePat(c, value);
       return;
     case MSR_PKRS:
-      if (!c.model.features.pks) break;
       if (value >> 32n !== 0n) throw c.gp("IA32_PKRS: a bit of the upper half is set");
       c.paging.pkrs = Number(BigInt.asIntN(32, value));
       c.mmu.flushCache();

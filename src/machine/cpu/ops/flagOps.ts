@@ -3,7 +3,7 @@ import { Mnemonic } from "iced-x86";
 import type { Cpu } from "../cpu";
 import { NM, NO_ERROR } from "../fault";
 import { carry, materialize, setFlags } from "../flags";
-import type { Op } from "../operands";
+import type { Op, Site } from "../operands";
 import {
   AC,
   AF,
@@ -38,6 +38,22 @@ function accessFlag(value: number): () => Op {
 
 function nothing(): Op {
   return () => {};
+}
+
+function loadAh(): Op {
+  return (c) => {
+    c.r8[1] = (materialize(c.r) & LAHF_FLAGS) | FLAGS_FIXED;
+  };
+}
+
+function storeAh(): Op {
+  return (c) => setFlags(c.r, LAHF_FLAGS, c.r8[1]);
+}
+
+/** LAHF and SAHF are a feature of their own in 64-bit mode only. */
+function in64WithFeature(build: () => Op): (site: Site) => Op {
+  const gated = withFeature("lahf_lm", build);
+  return (site) => (site.bitness === 64 ? gated(site) : build());
 }
 
 /** WAIT: there are no x87 exceptions to wait for. */
@@ -86,13 +102,8 @@ export const FLAG_OPS = new Map([
         c.r[R_FLAGS] |= IF;
       },
     ],
-    [
-      Mnemonic.Lahf,
-      () => (c) => {
-        c.r8[1] = (materialize(c.r) & LAHF_FLAGS) | FLAGS_FIXED;
-      },
-    ],
-    [Mnemonic.Sahf, () => (c) => setFlags(c.r, LAHF_FLAGS, c.r8[1])],
+    [Mnemonic.Lahf, in64WithFeature(loadAh)],
+    [Mnemonic.Sahf, in64WithFeature(storeAh)],
     [Mnemonic.Nop, nothing],
     [Mnemonic.Pause, nothing],
     [Mnemonic.Lfence, nothing],

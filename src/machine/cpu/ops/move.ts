@@ -25,7 +25,7 @@ import {
 import { CS, R_EA_HIGH, R_HIGH, RAX, RBX } from "../registers";
 import { loadSegment } from "../segments";
 import { moveControl, moveDebug } from "./controlMoves";
-import { endingFamily, family, sizeOf, undefinedOpcode } from "./family";
+import { endingFamily, family, sizeOf, undefinedOpcode, withFeature } from "./family";
 import type { Builder } from "./table";
 
 function isSegment(register: Register): boolean {
@@ -353,7 +353,10 @@ function loadFarPointer(segment: number): (site: Site) => Op {
 }
 
 function conditionalMoves(): [Mnemonic, Builder][] {
-  return CMOV_MNEMONICS.map((mnemonic, condition) => [mnemonic, { build: conditionalMove(condition) }]);
+  return CMOV_MNEMONICS.map((mnemonic, condition) => [
+    mnemonic,
+    { build: withFeature("cmov", conditionalMove(condition)) },
+  ]);
 }
 
 const PLAIN: [Mnemonic, Builder][] = family(
