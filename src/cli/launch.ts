@@ -26,11 +26,18 @@ export interface Launched {
 }
 
 const DEFAULT_CPU = "max";
+/** IA32_EFER.LMA: the CPU is in IA-32e mode. */
+const EFER_LMA = 1 << 10;
 
 /** @throws UsageError, CpuModelError, ImageError where the request or the image cannot be used */
 export async function launch(request: RunRequest, io: CliIo): Promise<Launched> {
   const cpu = parseCpu(request.cpu ?? DEFAULT_CPU);
   const boot = await bootOf(request, cpu, io);
+  if ((boot.start.efer & EFER_LMA) !== 0 && !cpu.features.lm) {
+    throw new UsageError(
+      `the ${boot.entry} entry starts in 64-bit mode, which the CPU "${cpu.name}" does not have (lm)`,
+    );
+  }
   const machine = new Machine({ ram: boot.ram, cpu, tlb: request.tlb });
   boot.apply(machine.memory);
   machine.start(boot.start);

@@ -1,30 +1,12 @@
 /** Text for JMP, Jcc and CALL with a direct target, in 64-bit mode: the last instruction of a block. */
 import { Mnemonic, OpKind } from "iced-x86";
 import type { Site } from "../operands";
+import { JCC_MNEMONICS } from "../ops/conditions";
 import { R_RIP } from "../registers";
 import type { Emitter, FlagSource } from "./emitter";
 import { emitPush } from "./moves";
 
-const CONDITION_CODES = new Map<Mnemonic, number>(
-  [
-    Mnemonic.Jo,
-    Mnemonic.Jno,
-    Mnemonic.Jb,
-    Mnemonic.Jae,
-    Mnemonic.Je,
-    Mnemonic.Jne,
-    Mnemonic.Jbe,
-    Mnemonic.Ja,
-    Mnemonic.Js,
-    Mnemonic.Jns,
-    Mnemonic.Jp,
-    Mnemonic.Jnp,
-    Mnemonic.Jl,
-    Mnemonic.Jge,
-    Mnemonic.Jle,
-    Mnemonic.Jg,
-  ].map((mnemonic, code) => [mnemonic, code]),
-);
+const CONDITION_CODES = new Map(JCC_MNEMONICS.map((mnemonic, code) => [mnemonic, code]));
 
 /** A branch as text: whether it is taken, and where to. */
 export interface Branch {

@@ -17,7 +17,6 @@ import {
   isMemory,
   isRegister,
   linearAddress,
-  load,
   modify,
   modify64,
   type Op,
@@ -27,9 +26,7 @@ import {
   type Site,
   type Size,
   signExtend,
-  store,
   writer,
-  writer64,
 } from "../operands";
 import { AF, CF, OF, R_EA_HIGH, R_HIGH, R_KIND, R_OP1, R_OP2, R_RES } from "../registers";
 import { family, sizeOf } from "./family";
@@ -322,43 +319,16 @@ function exchangeAdd(site: Site): Op {
   const size = sizeOf(site);
   if (size === 8) return exchangeAdd64(site);
   const read = reader(site, 1, size);
-  const writeSource = writer(site, 1, size);
-  if (isRegister(site.instruction, 0)) {
-    const readFirst = reader(site, 0, size);
-    const write = writer(site, 0, size);
-    return (c) => {
-      const old = readFirst(c);
-      const sum = add(c.r, old, read(c), size);
-      writeSource(c, old);
-      write(c, sum);
-    };
-  }
-  const address = linearAddress(site, true);
-  return (c) => {
-    const low = address(c);
-    const high = c.r[R_EA_HIGH];
-    c.mmu.probeWrite(low, high, size);
-    const old = load(c, low, high, size);
-    store(c, low, high, size, add(c.r, old, read(c), size));
-    writeSource(c, old);
-  };
+  const write = writer(site, 1, size);
+  return modify(site, size, (c, old) => {
+    const sum = add(c.r, old, read(c), size);
+    write(c, old);
+    return sum;
+  });
 }
 
 function exchangeAdd64(site: Site): Op {
   const s = 2 * registerNumber(site.instruction.op1Register);
-  if (isRegister(site.instruction, 0)) {
-    const write = writer64(site, 0);
-    const d = 2 * registerNumber(site.instruction.op0Register);
-    return (c) => {
-      const { r } = c;
-      const [oldLow, oldHigh] = [r[d], r[d + 1]];
-      const low = add64(r, oldLow, oldHigh, r[s], r[s + 1]);
-      const high = r[R_HIGH];
-      r[s] = oldLow;
-      r[s + 1] = oldHigh;
-      write(c, low, high);
-    };
-  }
   return modify64(site, (c, low, high) => {
     const { r } = c;
     const sum = add64(r, low, high, r[s], r[s + 1]);

@@ -19,6 +19,7 @@ import {
   writer64,
 } from "../operands";
 import { CF, R_EA_HIGH, R_HIGH, STATUS_FLAGS, ZF } from "../registers";
+import { SET_MNEMONICS } from "./conditions";
 import { family, sizeOf } from "./family";
 
 /** What becomes of a bit: its word and the mask of the bit in, the new word out. */
@@ -286,25 +287,6 @@ function setByte(condition: number): (site: Site) => Op {
     return (c) => write(c, test(c.r) ? 1 : 0);
   };
 }
-
-const SET_MNEMONICS = [
-  Mnemonic.Seto,
-  Mnemonic.Setno,
-  Mnemonic.Setb,
-  Mnemonic.Setae,
-  Mnemonic.Sete,
-  Mnemonic.Setne,
-  Mnemonic.Setbe,
-  Mnemonic.Seta,
-  Mnemonic.Sets,
-  Mnemonic.Setns,
-  Mnemonic.Setp,
-  Mnemonic.Setnp,
-  Mnemonic.Setl,
-  Mnemonic.Setge,
-  Mnemonic.Setle,
-  Mnemonic.Setg,
-];
 
 export const BITS = new Map(
   family(

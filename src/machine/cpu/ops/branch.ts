@@ -14,6 +14,7 @@ import {
   type Size,
 } from "../operands";
 import { R_HIGH, R_RIP, RCX, RSP } from "../registers";
+import { JCC_MNEMONICS } from "./conditions";
 import { endingFamily } from "./family";
 import { farCall, farJump } from "./far";
 import { jumpTo } from "./jump";
@@ -235,25 +236,6 @@ export function releaseStack(c: Cpu, stackSize: Size, bytes: number): void {
   r[2 * RSP] = low;
   if (stackSize === 8) r[2 * RSP + 1] += carry;
 }
-
-const JCC_MNEMONICS = [
-  Mnemonic.Jo,
-  Mnemonic.Jno,
-  Mnemonic.Jb,
-  Mnemonic.Jae,
-  Mnemonic.Je,
-  Mnemonic.Jne,
-  Mnemonic.Jbe,
-  Mnemonic.Ja,
-  Mnemonic.Js,
-  Mnemonic.Jns,
-  Mnemonic.Jp,
-  Mnemonic.Jnp,
-  Mnemonic.Jl,
-  Mnemonic.Jge,
-  Mnemonic.Jle,
-  Mnemonic.Jg,
-];
 
 export const BRANCH = new Map([
   ...endingFamily(

@@ -5,13 +5,13 @@ import {
   advance,
   isRegister,
   linearAddress,
-  load,
+  modify,
+  modify64,
   type Op,
   reader,
   registerNumber,
   type Site,
   signExtend,
-  store,
   writer,
 } from "../operands";
 import { R_EA_HIGH, R_HIGH, R_KIND, R_OP1, R_OP2, R_RES, RAX, RBX, RCX, RDX, ZF } from "../registers";
@@ -40,18 +40,13 @@ function exchange(site: Site): Op {
       else setAccumulator(c, old, size);
     };
   }
-  const address = linearAddress(site, true);
-  return (c) => {
-    const low = address(c);
-    const high = c.r[R_EA_HIGH];
-    c.mmu.probeWrite(low, high, size);
-    const old = load(c, low, high, size);
+  return modify(site, size, (c, old) => {
     const accumulator = signExtend(c.r[2 * RAX], size);
-    const equal = accumulator === old;
-    store(c, low, high, size, equal ? source(c) : old);
     compare(c.r, accumulator, old, size);
-    if (!equal) setAccumulator(c, old, size);
-  };
+    if (accumulator === old) return source(c);
+    setAccumulator(c, old, size);
+    return old;
+  });
 }
 
 function setAccumulator(
@@ -81,59 +76,36 @@ function compare64(r: Int32Array, low: number, high: number): boolean {
 
 function exchange64(site: Site): Op {
   const s = 2 * registerNumber(site.instruction.op1Register);
-  if (isRegister(site.instruction, 0)) {
-    const d = 2 * registerNumber(site.instruction.op0Register);
-    return (c) => {
-      const { r } = c;
-      const [low, high] = [r[d], r[d + 1]];
-      if (compare64(r, low, high)) {
-        r[d] = r[s];
-        r[d + 1] = r[s + 1];
-      } else {
-        r[2 * RAX] = low;
-        r[2 * RAX + 1] = high;
-      }
-    };
-  }
-  const address = linearAddress(site, true);
-  return (c) => {
-    const { r, mmu } = c;
-    const at = address(c);
-    const atHigh = r[R_EA_HIGH];
-    mmu.probeWrite(at, atHigh, 8);
-    const low = mmu.load64(at, atHigh);
-    const high = r[R_HIGH];
-    const equal = r[2 * RAX] === low && r[2 * RAX + 1] === high;
-    if (equal) mmu.store64(at, atHigh, r[s], r[s + 1]);
-    else mmu.store64(at, atHigh, low, high);
-    compare64(r, low, high);
-    if (equal) return;
+  return modify64(site, (c, low, high) => {
+    const { r } = c;
+    if (compare64(r, low, high)) {
+      r[R_HIGH] = r[s + 1];
+      return r[s];
+    }
     r[2 * RAX] = low;
     r[2 * RAX + 1] = high;
-  };
+    r[R_HIGH] = high;
+    return low;
+  });
 }
 
 /** CMPXCHG8B: EDX:EAX against memory, ECX:EBX into it. */
 function exchange8Bytes(site: Site): Op {
-  const address = linearAddress(site, true);
-  return (c) => {
-    const { r, mmu } = c;
-    const at = address(c);
-    const atHigh = r[R_EA_HIGH];
-    mmu.probeWrite(at, atHigh, 8);
-    const low = mmu.load64(at, atHigh);
-    const high = r[R_HIGH];
+  return modify64(site, (c, low, high) => {
+    const { r } = c;
     const equal = low === r[2 * RAX] && high === r[2 * RDX];
-    if (equal) mmu.store64(at, atHigh, r[2 * RBX], r[2 * RCX]);
-    else {
-      mmu.store64(at, atHigh, low, high);
-      r[2 * RAX] = low;
-      r[2 * RAX + 1] = 0;
-      r[2 * RDX] = high;
-      r[2 * RDX + 1] = 0;
-    }
     setFlags(r, ZF, equal ? ZF : 0);
-  };
+    if (equal) {
+      r[R_HIGH] = r[2 * RCX];
+      return r[2 * RBX];
+    }
+    r[2 * RAX] = low;
+    r[2 * RAX + 1] = 0;
+    r[2 * RDX] = high;
+    r[2 * RDX + 1] = 0;
+    r[R_HIGH] = high;
+    return low;
+  });
 }
 
 /** CMPXCHG16B: RDX:RAX against memory, RCX:RBX into it; the operand must be aligned. */

@@ -10,6 +10,8 @@ import {
   isRegister,
   linearAddress,
   load,
+  modify,
+  modify64,
   type Op,
   operandSize,
   reader,
@@ -18,12 +20,12 @@ import {
   type Site,
   type Size,
   segmentNumber,
-  store,
   writer,
   writer64,
 } from "../operands";
 import { CS, R_EA_HIGH, R_HIGH, RAX, RBX } from "../registers";
 import { loadSegment } from "../segments";
+import { CMOV_MNEMONICS } from "./conditions";
 import { moveControl, moveDebug } from "./controlMoves";
 import { endingFamily, family, sizeOf, undefinedOpcode, withFeature } from "./family";
 import type { Builder } from "./table";
@@ -193,61 +195,27 @@ function loadEffectiveAddress(site: Site): Op {
   return (c) => write(c, address(c));
 }
 
+/** XCHG: the decoder gives a memory operand first. */
 function exchange(site: Site): Op {
-  const { instruction } = site;
-  // The memory operand, if any, goes first: XCHG is symmetric.
-  const m = isMemory(instruction, 1) ? 1 : 0;
-  const other = 1 - m;
   const size = sizeOf(site);
-  if (size === 8) return exchange64(site, m, other);
-  const readRegister = reader(site, other, size);
-  const writeRegister = writer(site, other, size);
-  if (!isMemory(instruction, m)) {
-    const read = reader(site, m, size);
-    const write = writer(site, m, size);
-    return (c) => {
-      const [a, b] = [read(c), readRegister(c)];
-      write(c, b);
-      writeRegister(c, a);
-    };
-  }
-  const address = linearAddress(site, true);
-  return (c) => {
-    const low = address(c);
-    const high = c.r[R_EA_HIGH];
-    c.mmu.probeWrite(low, high, size);
-    const old = load(c, low, high, size);
-    store(c, low, high, size, readRegister(c));
-    writeRegister(c, old);
-  };
-}
-
-function exchange64(site: Site, m: number, other: number): Op {
-  const { instruction } = site;
-  const s = 2 * registerNumber(instruction.opRegister(other));
-  if (!isMemory(instruction, m)) {
-    const d = 2 * registerNumber(instruction.opRegister(m));
-    return (c) => {
+  const s = 2 * registerNumber(site.instruction.op1Register);
+  if (size === 8) {
+    return modify64(site, (c, low, high) => {
       const { r } = c;
-      const [low, high] = [r[d], r[d + 1]];
-      r[d] = r[s];
-      r[d + 1] = r[s + 1];
+      const value = r[s];
+      r[R_HIGH] = r[s + 1];
       r[s] = low;
       r[s + 1] = high;
-    };
+      return value;
+    });
   }
-  const address = linearAddress(site, true);
-  return (c) => {
-    const { r, mmu } = c;
-    const at = address(c);
-    const high = r[R_EA_HIGH];
-    mmu.probeWrite(at, high, 8);
-    const oldLow = mmu.load64(at, high);
-    const oldHigh = r[R_HIGH];
-    mmu.store64(at, high, r[s], r[s + 1]);
-    r[s] = oldLow;
-    r[s + 1] = oldHigh;
-  };
+  const read = reader(site, 1, size);
+  const write = writer(site, 1, size);
+  return modify(site, size, (c, old) => {
+    const value = read(c);
+    write(c, old);
+    return value;
+  });
 }
 
 /** CMOVcc always reads its source; a 32-bit destination is zero-extended whether it moves or not. */
@@ -274,25 +242,6 @@ function conditionalMove(condition: number): (site: Site) => Op {
     };
   };
 }
-
-const CMOV_MNEMONICS = [
-  Mnemonic.Cmovo,
-  Mnemonic.Cmovno,
-  Mnemonic.Cmovb,
-  Mnemonic.Cmovae,
-  Mnemonic.Cmove,
-  Mnemonic.Cmovne,
-  Mnemonic.Cmovbe,
-  Mnemonic.Cmova,
-  Mnemonic.Cmovs,
-  Mnemonic.Cmovns,
-  Mnemonic.Cmovp,
-  Mnemonic.Cmovnp,
-  Mnemonic.Cmovl,
-  Mnemonic.Cmovge,
-  Mnemonic.Cmovle,
-  Mnemonic.Cmovg,
-];
 
 /** XLAT: AL = [rBX + AL], in DS unless overridden. */
 function translateByte(site: Site): Op {
