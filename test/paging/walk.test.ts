@@ -201,6 +201,15 @@ describe("the index at each level", () => {
 describe("with paging off", () => {
   it("a linear address is a physical one, with every right", () => {
     const walk = new Walk();
+    Object.assign(walk, {
+      global: true,
+      dirty: false,
+      key: 5,
+      patIndex: 7,
+      fault: 3,
+      rights: 0,
+      pageShift: 21,
+    });
     const memory = { read32: () => expect.fail("nothing is read") };
     const access = ACCESS_WRITE | ACCESS_USER;
     expect(walkLinear(pagingState(0), memory, 0xfffff123 | 0, 0, access, walk)).toBe(FAULT_NONE);
@@ -208,6 +217,11 @@ describe("with paging off", () => {
       frame: 0xfffff000,
       pageShift: 12,
       stepCount: 0,
+      global: false,
+      dirty: true,
+      key: 0,
+      fault: FAULT_NONE,
+      patIndex: 0,
       rights: RIGHT_WRITE | RIGHT_USER,
     });
   });
