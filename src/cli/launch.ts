@@ -123,6 +123,7 @@ function detailsOf(boot: Boot, request: RunRequest): string {
     boot.loadDelta === 0
       ? ""
       : `, loaded ${hex(Math.abs(boot.loadDelta))} ${boot.loadDelta > 0 ? "above" : "below"} its linked place`;
-  const settings = [...request.settings].map(([name, value]) => ` ${name}=${value}`).join("");
+  const given = [...request.settings].map(([name, value]) => `${name}=${value}`).join(" ");
+  const settings = given === "" ? "" : `, ${given}`;
   return `${roughBytes(memory)} of RAM, CPU ${request.cpu ?? DEFAULT_CPU}, ${boot.entry} entry${moved}${settings}`;
 }

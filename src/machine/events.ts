@@ -94,7 +94,7 @@ export interface StaleTlbEvent extends EventBase {
   cached: number;
   /** Physical page the tables give now; undefined where they give none. */
   tables?: number;
-  /** One sentence: how they differ. */
+  /** One sentence: what the tables say, and what the TLB still gives. */
   reason: string;
 }
 

@@ -5,9 +5,9 @@
  * register, of EFER, of CS or of CPL goes through the methods of this class or of `control.ts` and `segments.ts`,
  * which keep `paging`, `mode` and the MMU's access bits true.
  */
-import { accessName, explainFault } from "../../paging/explain";
+import { accessName, hex16 } from "../../paging/explain";
 import { ACCESS_AC, ACCESS_FETCH, ACCESS_USER, type PagingState } from "../../paging/state";
-import { errorCodeOf, FAULT_NONE, walkLinear } from "../../paging/walk";
+import { errorCodeOf } from "../../paging/walk";
 import type { IoBus } from "../devices/ioBus";
 import type { EventKind, MachineEvent } from "../events";
 import type { PhysicalMemory } from "../memory";
@@ -27,10 +27,11 @@ import {
   SEG_S,
   SEG_WRITABLE,
 } from "./attributes";
-import { CodeCache } from "./codeCache";
+import { CodeCache, linear } from "./codeCache";
 import { CpuFault, GP, PAGE_FAULT, SS_FAULT, UD } from "./fault";
 import { KIND_EXPLICIT, materialize } from "./flags";
 import type { CpuModel } from "./model";
+import { describeStaleUse, explainPageFault } from "./reasons";
 import {
   AC,
   CR0_ET,
@@ -349,25 +350,15 @@ export class Cpu implements MmuHost {
   }
 
   pageFault(low: number, high: number, access: number, cause: number): never {
-    this.cr2 = (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
+    this.cr2 = linear(low, high);
     throw this.raise(PAGE_FAULT, errorCodeOf(this.paging, cause, access), () =>
-      this.explain(low, high, access, cause),
+      explainPageFault(this, low, high, access, cause),
     );
-  }
-
-  private explain(low: number, high: number, access: number, cause: number): string {
-    const { paging, mmu } = this;
-    const found = walkLinear(paging, this.memory, low, high, access, mmu.check);
-    const names = (physical: number) => this.surroundings.nameOf(physical);
-    if (found === cause) return explainFault(paging, mmu.check, low, high, access, names);
-    const address = hex64(low, high);
-    const now = found === FAULT_NONE ? "allow it" : "forbid it for another reason";
-    return `${accessName(access)} ${address}: a cached translation forbids it, though the tables now ${now}`;
   }
 
   nonCanonical(low: number, high: number, access: number): never {
     const stack = (access & ACCESS_FETCH) === 0 && stackReference(this, low, high);
-    const reason = `${accessName(access)} ${hex64(low, high)}: the address is not canonical`;
+    const reason = `${accessName(access)} ${hex16(linear(low, high))}: the address is not canonical`;
     throw this.raise(stack ? SS_FAULT : GP, 0, reason);
   }
 
@@ -381,29 +372,10 @@ export class Cpu implements MmuHost {
 
   staleUse(low: number, high: number, access: number, cachedPage: number, _cachedRights: number): void {
     if (!this.surroundings.wants("stale-tlb")) return;
-    const { check } = this.mmu;
-    const address = hex64(low, high);
-    const gone = check.fault !== FAULT_NONE;
-    const now = gone ? undefined : check.frame + (low & ((1 << check.pageShift) - 1) & ~0xfff);
-    const reason = gone
-      ? `${accessName(access)} ${address}: the TLB gives 0x${cachedPage.toString(16)}; by the tables: ${explainFault(
-          this.paging,
-          check,
-          low,
-          high,
-          access,
-          (physical) => this.surroundings.nameOf(physical),
-        )}`
-      : `${accessName(access)} ${address}: the TLB gives 0x${cachedPage.toString(16)}, the tables give 0x${now!.toString(16)}${
-          now === cachedPage ? " with other rights or another page size" : ""
-        }`;
     this.emit({
       event: "stale-tlb",
       ...this.here(),
-      address: (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0),
-      cached: cachedPage,
-      ...(now === undefined ? {} : { tables: now }),
-      reason,
+      ...describeStaleUse(this, low, high, access, cachedPage),
     });
   }
 
@@ -488,9 +460,4 @@ export class Cpu implements MmuHost {
   returned64(low: number): bigint {
     return (BigInt(this.r[R_HIGH] >>> 0) << 32n) | BigInt(low >>> 0);
   }
-}
-
-/** 0x and 16 digits. */
-export function hex64(low: number, high: number): string {
-  return `0x${(high >>> 0).toString(16).padStart(8, "0")}${(low >>> 0).toString(16).padStart(8, "0")}`;
 }

@@ -63,7 +63,7 @@ interface Gate {
  * @throws TripleFault
  */
 export function deliver(c: Cpu, fault: CpuFault): void {
-  const reasons = [describe(c, fault)];
+  const reasons = [() => describe(c, fault)];
   let current = fault;
   for (;;) {
     const before = c.saveForDelivery();
@@ -75,8 +75,10 @@ export function deliver(c: Cpu, fault: CpuFault): void {
       c.restoreAfterDelivery(before);
       if (current.software) c.undoSoftwareInterrupt(current);
       const second = thrown.copy();
-      reasons.push(`${describe(c, second)}, while delivering ${vectorName(current.vector)}`);
-      if (current.vector === DOUBLE_FAULT && !current.software) throw new TripleFault(reasons.slice(-3));
+      const { vector, software } = current;
+      reasons.push(() => `${describe(c, second)}, while delivering ${vectorName(vector)}`);
+      if (vector === DOUBLE_FAULT && !software)
+        throw new TripleFault(reasons.slice(-3).map((tell) => tell()));
       current = combine(current, second);
       announceNested(c, second, current);
     }
