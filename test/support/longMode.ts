@@ -105,6 +105,8 @@ export function longMode(code: string | Uint8Array, options: LongModeOptions = {
   memory.fill(HANDLERS, 256 * 16, 0xf4);
   memory.write64(TSS + 4, BigInt(STACK0));
   memory.write64(TSS + 0x24, BigInt(STACK_IST));
+  // The I/O permission bitmap lies beyond the limit: there is none.
+  memory.write16(TSS + 0x66, 0x68);
   memory.writeBytes(CODE, typeof code === "string" ? hexBytes(code) : code);
   const user = options.cpl === 3;
   const ds = segment(user ? USER_DS : KERNEL_DS, user ? 0xc0f3 : ATTRIBUTES_DATA);
