@@ -19,8 +19,6 @@ export interface CpioEntry {
 
 export const CPIO_FILE = 0o100644;
 export const CPIO_DIRECTORY = 0o040755;
-/** A file's size has 8 hexadecimal digits. */
-export const CPIO_LARGEST_FILE = 0xffffffff;
 const MAGIC = "070701";
 const HEADER_SIZE = 110;
 /** Headers and data are aligned to this. */

@@ -57,5 +57,3 @@ export const RUN_OPTIONS = [
   { name: "help", short: "h", help: "This text" },
   { name: "version", help: "The version" },
 ] as const satisfies readonly OptionDeclaration[];
-
-export type OptionName = (typeof RUN_OPTIONS)[number]["name"];

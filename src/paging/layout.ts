@@ -154,9 +154,6 @@ export function maskOf(fields: readonly BitField[], role: BitField["role"]): big
 /** The SDM's name of an entry at a level: PTE, PDE, PDPTE, PML4E, PML5E. */
 export const ENTRY_NAMES = ["", "PTE", "PDE", "PDPTE", "PML4E", "PML5E"] as const;
 
-/** The SDM's name of a table at a level. */
-export const TABLE_NAMES = ["", "page table", "page directory", "PDPT", "PML4", "PML5"] as const;
-
 /** log2 of the linear span of an entry at a level. */
 export function levelShift(levels: PagingLevels, level: number): number {
   return levels === 2 ? 12 + 10 * (level - 1) : 12 + 9 * (level - 1);

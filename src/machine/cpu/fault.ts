@@ -14,7 +14,6 @@ export const NP = 11;
 export const SS_FAULT = 12;
 export const GP = 13;
 export const PAGE_FAULT = 14;
-export const AC_FAULT = 17;
 
 const NAMES: Readonly<Record<number, string>> = {
   0: "#DE",
@@ -41,11 +40,6 @@ const NAMES: Readonly<Record<number, string>> = {
 /** "#GP" or "vector 33". */
 export function vectorName(vector: number): string {
   return NAMES[vector] ?? `vector ${vector}`;
-}
-
-/** Whether delivery pushes an error code (SDM vol. 3A, table 6-1). */
-export function pushesErrorCode(vector: number): boolean {
-  return vector === 8 || (vector >= 10 && vector <= 14) || vector === 17 || vector === 21;
 }
 
 /** No error code. */

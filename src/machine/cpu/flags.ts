@@ -143,12 +143,6 @@ export function setLogic32(r: Int32Array, result: number): void {
   r[R_KIND] = KIND_LOGIC32;
 }
 
-export function setLogic64(r: Int32Array, low: number, high: number): void {
-  r[R_RES] = low;
-  r[R_RES + 1] = high;
-  r[R_KIND] = KIND_LOGIC64;
-}
-
 /** Whether a < b, unsigned 64-bit. */
 export function below64(aLow: number, aHigh: number, bLow: number, bHigh: number): boolean {
   return aHigh === bHigh ? aLow >>> 0 < bLow >>> 0 : aHigh >>> 0 < bHigh >>> 0;

@@ -37,8 +37,3 @@ export function undefinedOpcode(reason: string): Op {
 export function sizeOf(site: Site): Size {
   return operandSize(site.instruction, 0);
 }
-
-/** #UD for a LOCK prefix on an instruction that does not allow it (register destination or wrong operation). */
-export function lockAllowed(site: Site, memoryDestination: boolean): boolean {
-  return !site.instruction.hasLockPrefix || memoryDestination;
-}
