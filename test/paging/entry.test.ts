@@ -119,7 +119,10 @@ describe("a decoded entry", () => {
     expect(reasons(4, 1, 1n | (1n << 51n), { maxPhysicalBits: 46 })).toEqual([
       "51 physical-address bit 51, where this CPU has 46 (MAXPHYADDR)",
     ]);
-    expect(reasons(3, 1, 1n | (1n << 60n))).toEqual(["60 reserved in PAE paging"]);
+    expect(reasons(3, 1, 1n | (1n << 52n) | (1n << 60n))).toEqual([
+      "52 reserved in PAE paging",
+      "60 reserved in PAE paging",
+    ]);
     expect(reasons(3, 3, 3n)).toEqual(["1 reserved: the PDPTE holds no rights"]);
     expect(reasons(2, 2, 0x83n | (1n << 15n), { pse36: false })).toEqual([
       "15 physical-address bit 34, where a 4 MiB page has 32",

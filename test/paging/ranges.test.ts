@@ -174,6 +174,7 @@ describe("runs of leaves", () => {
           gapBefore = gap;
           next = range.end === 0n ? top : range.end;
           expect(next).toBeGreaterThan(range.start);
+          if (levels >= 4) expect(next <= middle || range.start >= (1n << 64n) - middle).toBe(true);
         }
         expect(next).toBe(top);
       }),
@@ -213,8 +214,9 @@ describe("runs of leaves", () => {
     expect(reads()).toBeLessThan(2 * 512 * 5 + 10);
   });
 
-  it("are none with paging off", () => {
+  it("are none with paging off, whatever lies at the root", () => {
     const memory = new TestMemory();
+    for (let index = 0; index < 512; index++) memory.write64(0x1000 + 8 * index, 0x83n);
     expect([...leafRuns(pagingState(0), memory)]).toEqual([]);
     expect([...runsAndGaps(pagingState(0), memory)]).toEqual([]);
     expect(summarize(pagingState(0), memory)).toMatchObject({ mode: "off", tablePages: 0 });
@@ -265,6 +267,19 @@ describe("tables and figures", () => {
     expect([...leafRuns(pagingState(4), memory)]).toMatchObject([
       { start: 0xffffff7fbfdfe000n, physical: 0x1000, pages: 1 },
     ]);
+  });
+
+  it("a table at physical address 0 is a table", () => {
+    const memory = new TestMemory();
+    memory.write64(0x1008, 3n);
+    memory.write64(0, 0x40000083n);
+    const s = pagingState(4);
+    expect(listTables(s, memory).map(({ physical, address }) => [physical, address])).toEqual([
+      [0x1000, 0n],
+      [0, 0x8000000000n],
+    ]);
+    expect([...leafRuns(s, memory)]).toMatchObject([{ start: 0x8000000000n, physical: 0x40000000 }]);
+    expect(summarize(s, memory)).toMatchObject({ tablePages: 2, leafPages: { "1G": 1 } });
   });
 
   it("entries with reserved bits lead nowhere", () => {
