@@ -171,8 +171,7 @@ function entryText(
 
 function reservedText(state: PagingState, walk: Walk, step: number): string {
   const { reserved } = decodeEntry(entryValue(walk, step), walk.levels[step], state);
-  const parts = reserved.map(({ bit, reason }) => `reserved bit ${bit} set (${reason})`);
-  return parts.length === 0 ? "a reserved bit set" : parts.join(" and ");
+  return reserved.map(({ bit, reason }) => `reserved bit ${bit} set (${reason})`).join(" and ");
 }
 
 /** Whether the entry of a level is one of the PDPTE registers of PAE paging (SDM 4.4.1). */

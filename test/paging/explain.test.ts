@@ -101,6 +101,14 @@ describe("faults of the other modes in words", () => {
     );
   });
 
+  it("4-level paging at the top, where both halves of the address have their highest bit set", () => {
+    const s = pagingState(4, { root: 0x3000 });
+    const walk = explainWalk(s, new TestMemory(), 0xffffffff81000000n, ACCESS_FETCH);
+    expect(walk.outcome).toBe(
+      "instruction fetch from 0xffffffff81000000: PML4E 511 of table 0x0000000000003000 (0x0000000000003ff8) is not present",
+    );
+  });
+
   it("5-level paging", () => {
     const s = pagingState(5, { root: 0x3000 });
     const walk = explainWalk(s, new TestMemory(), 0xff11000000000000n, 0);
