@@ -60,6 +60,7 @@ export class LiveTables {
     const { cpu } = this;
     if (this.byFrame.has(Math.floor(physical / 4096))) return;
     const found = new Map<string, TablePage>();
+    const entry = place.table.physical + place.index * entrySize(cpu.paging.levels);
     const table = {
       physical,
       level: place.level - 1,

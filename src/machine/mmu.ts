@@ -18,7 +18,7 @@ import {
   finishWalk,
   RIGHT_USER,
   RIGHT_WRITE,
-  RIGHT_XD,
+  rightsBelow,
   setAccessedDirty,
   startWalk,
   Walk,
@@ -460,9 +460,7 @@ export class Mmu {
     for (let step = 0; step + 1 < walk.stepCount; step++) {
       const level = walk.levels[step];
       if (state.levels === 3 && level === 3) continue;
-      const low = walk.entryLow[step];
-      rights &= low | ~(RIGHT_WRITE | RIGHT_USER);
-      if (state.nxe && walk.entryHigh[step] < 0) rights |= RIGHT_XD;
+      rights = rightsBelow(state, level, rights, walk.entryLow[step], walk.entryHigh[step]);
       const spanShift = state.levels === 2 ? 10 : 9 * (level - 1);
       tlb.insertStructure(this.pcid, spanShift, {
         prefix: Math.floor(page4K / 2 ** spanShift),
