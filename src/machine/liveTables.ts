@@ -65,7 +65,7 @@ export class LiveTables {
       physical,
       level: place.level - 1,
       address: place.address,
-      parents: [place.table.physical],
+      parents: [entry],
     };
     collect(cpu.paging, cpu.memory, table, found);
     for (const added of found.values()) this.add(added);
