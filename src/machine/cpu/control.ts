@@ -1,7 +1,7 @@
 /** Writes to control registers and EFER: what they check, what they flush (SDM vol. 3A, 2.5, 4.1.2, 4.10.4.1). */
 import { MODE_NAMES } from "../../paging/ranges";
 import { pdpteReserved } from "../../paging/walk";
-import { SEG_L } from "./attributes";
+import { SEG_L, SEG_P, SEG_S, TR } from "./attributes";
 import type { Cpu } from "./cpu";
 import {
   CR0_CD,
@@ -70,6 +70,9 @@ function enablePaging(c: Cpu): number {
   }
   if ((c.cr4 & CR4_PAE) === 0) throw c.gp("CR0.PG: EFER.LME is set without CR4.PAE");
   if ((c.attributes[CS] & SEG_L) !== 0) throw c.gp("CR0.PG: CS.L is set while IA-32e mode is entered");
+  // Types 1 and 3 are 16-bit TSSs, 9 and 11 those of 32 bits.
+  if ((c.attributes[TR] & (SEG_P | SEG_S | 0xd)) === (SEG_P | 1))
+    throw c.gp("CR0.PG: TR names a 16-bit TSS while IA-32e mode is entered");
   return c.efer | EFER_LMA;
 }
 

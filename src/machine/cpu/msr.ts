@@ -36,8 +36,6 @@ const PLAIN = new Map<number, PlainMsr>([
   [0x8b, { name: "IA32_BIOS_SIGN_ID", reset: 0n, writable: ALL }],
   [0xfe, { name: "IA32_MTRRCAP", reset: 0x508n, writable: 0n }],
   [0x174, { name: "IA32_SYSENTER_CS", reset: 0n, writable: ALL }],
-  [0x175, { name: "IA32_SYSENTER_ESP", reset: 0n, writable: ALL }],
-  [0x176, { name: "IA32_SYSENTER_EIP", reset: 0n, writable: ALL }],
   [0x1a0, { name: "IA32_MISC_ENABLE", reset: 1n, writable: ALL }],
   [0x2ff, { name: "IA32_MTRR_DEF_TYPE", reset: 0n, writable: 0xcffn }],
   [MSR_STAR, { name: "IA32_STAR", reset: 0n, writable: ALL }],
@@ -47,6 +45,8 @@ const PLAIN = new Map<number, PlainMsr>([
 
 /** Addresses, which must be canonical. */
 const CANONICAL = new Map<number, string>([
+  [0x175, "IA32_SYSENTER_ESP"],
+  [0x176, "IA32_SYSENTER_EIP"],
   [MSR_LSTAR, "IA32_LSTAR"],
   [MSR_CSTAR, "IA32_CSTAR"],
   [MSR_KERNEL_GS_BASE, "IA32_KERNEL_GS_BASE"],
@@ -143,7 +143,8 @@ export function writeMsr(c: Cpu, index: number, value: bigint): void {
   }
   const plain = PLAIN.get(index);
   if (plain !== undefined) {
-    if ((value & ~plain.writable) !== 0n)
+    const beyond = index === MSR_APIC_BASE ? value >> BigInt(c.model.maxPhysicalBits) : 0n;
+    if ((value & ~plain.writable) !== 0n || beyond !== 0n)
       throw c.gp(`${plain.name}: a reserved bit of 0x${value.toString(16)} is set`);
     c.msrs.set(index, value);
     return;

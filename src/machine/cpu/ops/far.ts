@@ -290,8 +290,8 @@ function syscall(): Op {
     c.setRegister(RCX, c.rip);
     c.setRegister(11, BigInt(flags & ~RF));
     c.setRflags(flags & ~Number(readMsrValue(c, MSR_FMASK) & 0xffffffffn) & ~RF);
-    const selector = Number((star >> 32n) & 0xfffcn);
-    takeFixed(c, CS, { selector, base: 0n, limit: FLAT_LIMIT, attributes: 0xa09b });
+    const selector = Number((star >> 32n) & 0xffffn);
+    takeFixed(c, CS, { selector: selector & 0xfffc, base: 0n, limit: FLAT_LIMIT, attributes: 0xa09b });
     takeFixed(c, SS, { selector: selector + 8, base: 0n, limit: FLAT_LIMIT, attributes: 0xc093 });
     c.setCpl(0);
     c.updateMode();

@@ -273,6 +273,20 @@ function edxEax(c: Cpu): bigint {
   return (BigInt(c.r[2 * RDX] >>> 0) << 32n) | BigInt(c.r[2 * RAX] >>> 0);
 }
 
+function readModelSpecific(): Op {
+  return (c) => {
+    requireSupervisor(c, "RDMSR");
+    setEdxEax(c, readMsr(c, c.r[2 * RCX] >>> 0));
+  };
+}
+
+function writeModelSpecific(): Op {
+  return (c) => {
+    requireSupervisor(c, "WRMSR");
+    writeMsr(c, c.r[2 * RCX] >>> 0, edxEax(c));
+  };
+}
+
 function readTimeStamp(withAux: boolean): () => Op {
   return () => (c) => {
     if (c.cpl !== 0 && (c.cr4 & CR4_TSD) !== 0) throw c.gp(`RDTSC at CPL ${c.cpl} with CR4.TSD set`);
@@ -415,20 +429,8 @@ export const SYSTEM = new Map([
     [Mnemonic.Ltr, loadSelector("LTR", loadTaskRegister)],
     [Mnemonic.Lmsw, loadMachineStatus],
     [Mnemonic.Cpuid, identify],
-    [
-      Mnemonic.Rdmsr,
-      () => (c) => {
-        requireSupervisor(c, "RDMSR");
-        setEdxEax(c, readMsr(c, c.r[2 * RCX] >>> 0));
-      },
-    ],
-    [
-      Mnemonic.Wrmsr,
-      () => (c) => {
-        requireSupervisor(c, "WRMSR");
-        writeMsr(c, c.r[2 * RCX] >>> 0, edxEax(c));
-      },
-    ],
+    [Mnemonic.Rdmsr, withFeature("msr", readModelSpecific)],
+    [Mnemonic.Wrmsr, withFeature("msr", writeModelSpecific)],
     [Mnemonic.Rdtsc, withFeature("tsc", readTimeStamp(false))],
     [Mnemonic.Rdtscp, withFeature("rdtscp", readTimeStamp(true))],
     [Mnemonic.Invlpg, invalidatePage],

@@ -1,6 +1,7 @@
 /** Which family translates which mnemonic. */
-import { Formatter, FormatterSyntax, type Instruction, type Mnemonic } from "iced-x86";
+import { CpuidFeature, Formatter, FormatterSyntax, type Instruction, type Mnemonic } from "iced-x86";
 import { Unimplemented } from "../fault";
+import type { FeatureName } from "../features";
 import type { Op, Site } from "../operands";
 import { ARITHMETIC } from "./arithmetic";
 import { BCD } from "./bcd";
@@ -8,6 +9,7 @@ import { BITS } from "./bits";
 import { BMI } from "./bmi";
 import { BRANCH } from "./branch";
 import { CMPXCHG } from "./cmpxchg";
+import { undefinedOpcode } from "./family";
 import { FAR } from "./far";
 import { FLAG_OPS } from "./flagOps";
 import { IO } from "./io";
@@ -55,9 +57,27 @@ export function builderOf(instruction: Instruction): Builder {
   return BUILDERS.get(instruction.mnemonic) ?? MISSING;
 }
 
+/** Features whose instructions are missing here, but #UD on a CPU model without them (SDM vol. 2). */
+const FEATURES_OF_MISSING = new Map<number, FeatureName>([
+  [CpuidFeature.SEP, "sep"],
+  [CpuidFeature.MMX, "mmx"],
+  [CpuidFeature.FXSR, "fxsr"],
+  [CpuidFeature.SSE, "sse"],
+  [CpuidFeature.SSE2, "sse2"],
+  [CpuidFeature.SSE3, "sse3"],
+  [CpuidFeature.SSSE3, "ssse3"],
+  [CpuidFeature.SSE4_1, "sse41"],
+  [CpuidFeature.SSE4_2, "sse42"],
+  [CpuidFeature.XSAVE, "xsave"],
+]);
+
 const MISSING: Builder = {
   ends: true,
-  build: ({ instruction }) => {
+  build: ({ instruction, features }) => {
+    for (const needed of instruction.cpuidFeatures()) {
+      const feature = FEATURES_OF_MISSING.get(needed);
+      if (feature !== undefined && !features[feature]) return undefinedOpcode(`this CPU has no ${feature}`);
+    }
     const formatter = new Formatter(FormatterSyntax.Intel);
     const name = formatter.formatMnemonic(instruction);
     formatter.free();
