@@ -4,7 +4,7 @@
 // compiler and linker of images.json are installed, where building again gives other bytes.
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -14,6 +14,9 @@ const PROGRAMS = { "early-fault": ["early-fault-merged.elf", "early-fault-protot
 const SOURCE = /\.(c|h|S|lds)$|^Makefile$/;
 
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
+
+/** The hash of a file; undefined where there is none. */
+const hashOf = (path) => (existsSync(path) ? sha256(readFileSync(path)) : undefined);
 
 /** One hash over the names and contents of a program's sources and the common ones. */
 function sourcesHash(program) {
@@ -39,13 +42,18 @@ function toolchain() {
 }
 
 function make(program, out) {
-  execFileSync("make", ["-C", join(GUESTS, program), "-B", `OUT=${out}`], {
+  execFileSync("make", ["-C", join(GUESTS, program), "-B", "CC=gcc", `OUT=${out}`], {
     stdio: ["ignore", "ignore", "inherit"],
   });
 }
 
 function build() {
   const index = { toolchain: toolchain(), programs: {} };
+  if (index.toolchain === undefined) {
+    console.error("the boot programs are built with gcc and GNU binutils for x86-64: install them first");
+    process.exitCode = 1;
+    return;
+  }
   for (const [program, images] of Object.entries(PROGRAMS)) {
     make(program, ".");
     const hashes = Object.fromEntries(
@@ -65,7 +73,7 @@ function check() {
       problems.push(`the sources of ${program} have changed since its images were built: run npm run guests`);
     }
     for (const [image, hash] of Object.entries(images)) {
-      if (sha256(readFileSync(join(GUESTS, program, image))) !== hash) {
+      if (hashOf(join(GUESTS, program, image)) !== hash) {
         problems.push(`${image} is not the image that images.json names: run npm run guests`);
       }
     }

@@ -13,15 +13,10 @@
 #define CPUID_NX (1u << 20)
 #define CPUID_GBPAGES (1u << 26)
 
-struct range {
-	u64 start, end;
-};
-
 /* What the allocator must leave alone, besides everything below 1 MiB. */
 static struct range reserved[8];
 static unsigned reserved_count;
 
-static const struct boot_params *map;
 /* Pages below here, and in RAM, may still be free. */
 static u64 allocation_top;
 static u32 tables_made;
@@ -44,19 +39,27 @@ static u64 overlapping(u64 page)
 	return 0;
 }
 
+struct range ram_of(const struct e820_entry *entry)
+{
+	u64 start = (entry->address + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1ull);
+	u64 end = (entry->address + entry->size) & ~(PAGE_SIZE - 1ull);
+
+	if (entry->type != E820_RAM || start >= MAXMEM || start >= end)
+		return (struct range){ 0, 0 };
+	return (struct range){ start, end < MAXMEM ? end : MAXMEM };
+}
+
 /* The highest RAM range that begins below `top`. */
 static struct range highest_ram_below(u64 top)
 {
 	struct range best = { 0, 0 };
 
-	for (unsigned i = 0; i < map->e820_entries; i++) {
-		const struct e820_entry *entry = &map->e820_table[i];
-		u64 start = (entry->address + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1ull);
-		u64 end = (entry->address + entry->size) & ~(PAGE_SIZE - 1ull);
+	for (unsigned i = 0; i < boot_params.e820_entries; i++) {
+		struct range ram = ram_of(&boot_params.e820_table[i]);
 
-		if (entry->type != E820_RAM || start >= end || start >= top || start < best.start)
+		if (ram.start >= ram.end || ram.start >= top || ram.start < best.start)
 			continue;
-		best = (struct range){ start, end < top ? end : top };
+		best = (struct range){ ram.start, ram.end < top ? ram.end : top };
 	}
 	return best;
 }
@@ -121,7 +124,7 @@ static void map_range(u64 physical, u64 end)
 	}
 }
 
-void build_direct_map(const struct boot_params *params)
+void build_direct_map(void)
 {
 	u32 a, b, c, d;
 
@@ -130,15 +133,11 @@ void build_direct_map(const struct boot_params *params)
 	if (!(d & CPUID_NX))
 		supported_pte_mask = ~_PAGE_NX;
 
-	map = params;
-	allocation_top = ~0ull;
-	for (unsigned i = 0; i < params->e820_entries; i++) {
-		const struct e820_entry *entry = &params->e820_table[i];
-		u64 start = (entry->address + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1ull);
-		u64 end = (entry->address + entry->size) & ~(PAGE_SIZE - 1ull);
+	allocation_top = MAXMEM;
+	for (unsigned i = 0; i < boot_params.e820_entries; i++) {
+		struct range ram = ram_of(&boot_params.e820_table[i]);
 
-		if (entry->type == E820_RAM && start < end)
-			map_range(start, end);
+		map_range(ram.start, ram.end);
 	}
 	print("direct map: %d table pages\n", (u64)tables_made);
 }

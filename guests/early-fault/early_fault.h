@@ -16,7 +16,7 @@ typedef u64 table_t[PTRS_PER_TABLE];
  * before the first instruction runs.
  */
 struct boot_settings {
-	u32 pool;	/* pages of the pool that may be used, 4..64 */
+	u32 pool;	/* pages of the pool that may be used, 2..64 */
 	u32 gbpages;	/* whether the direct map may use 1 GiB pages */
 	u32 checksum;	/* whether to read every byte of the ramdisk, not only its headers */
 	u32 stray;	/* whether to touch unmapped memory just after the switchover */
@@ -44,15 +44,24 @@ void install_final_page_fault(void);
 /* Reads a word that may not be there: false where it is not. */
 int probe_kernel_address(const void *address, u64 *value);
 
-/* brk.c */
-void *alloc_brk(u64 size);
+/* main.c: the copies of what the loader handed over. */
+#define COMMAND_LINE_SIZE 2048
+extern struct boot_params boot_params;
+extern char boot_command_line[COMMAND_LINE_SIZE];
 
 /* microcode.c */
 void scan_ramdisk(u64 physical, u64 size);
 
 /* direct_map.c */
-void build_direct_map(const struct boot_params *params);
+struct range {
+	u64 start, end;
+};
+
+/* The whole pages of RAM of an e820 entry that the direct map reaches; empty where there are none. */
+struct range ram_of(const struct e820_entry *entry);
+/* Keeps a range from being used for tables. */
 void reserve_memory(u64 start, u64 end);
+void build_direct_map(void);
 
 /* entry.S */
 extern const u8 early_idt_handlers[32][16];

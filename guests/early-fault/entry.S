@@ -15,6 +15,9 @@
 #define RIP (11 * 8)
 #define CS (12 * 8)
 
+	/* Frame information where C puts its own, so that a debugger unwinds through both. */
+	.cfi_sections .debug_frame
+
 	.section .text, "ax"
 	.code64
 
@@ -22,12 +25,12 @@
 	.globl early_idt_handlers
 	.type early_idt_handlers, @object
 early_idt_handlers:
-	.set	vector, 0
+	.set	.Lvector, 0
 	.rept	32
 	.balign 16
 	.cfi_startproc
 	.cfi_signal_frame
-	.if	(ERROR_CODE_VECTORS >> vector) & 1
+	.if	(ERROR_CODE_VECTORS >> .Lvector) & 1
 	.cfi_def_cfa rsp, 6 * 8
 	.cfi_offset rip, -5 * 8
 	.cfi_offset rsp, -2 * 8
@@ -38,11 +41,11 @@ early_idt_handlers:
 	pushq	$0
 	.cfi_adjust_cfa_offset 8
 	.endif
-	pushq	$vector
+	pushq	$.Lvector
 	.cfi_adjust_cfa_offset 8
 	jmp	early_exception
 	.cfi_endproc
-	.set	vector, vector + 1
+	.set	.Lvector, .Lvector + 1
 	.endr
 	.size early_idt_handlers, . - early_idt_handlers
 

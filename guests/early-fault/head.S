@@ -17,6 +17,9 @@
 #define EFER_NX_BIT 11
 #define CPUID_NX_BIT 20
 
+	/* Frame information where C puts its own, so that a debugger unwinds through both. */
+	.cfi_sections .debug_frame
+
 	.section .head.text, "ax"
 	.code64
 
@@ -226,10 +229,10 @@ END_TABLE level3_kernel_pgt
 
 /* The 512 MiB of the kernel map. */
 TABLE level2_kernel_pgt
-	.set	page, 0
+	.set	.Lpage, 0
 	.rept	256
-	.quad	(page << PMD_SHIFT) + __PAGE_KERNEL_LARGE_EXEC
-	.set	page, page + 1
+	.quad	(.Lpage << PMD_SHIFT) + __PAGE_KERNEL_LARGE_EXEC
+	.set	.Lpage, .Lpage + 1
 	.endr
 	.fill	256, 8, 0
 END_TABLE level2_kernel_pgt

@@ -5,7 +5,6 @@
 #include "early_fault.h"
 
 #define CR4_PGE (1ull << 7)
-#define COMMAND_LINE_SIZE 2048
 
 /* The loader writes here before the program starts: see early_fault.h. */
 struct boot_settings boot_settings __attribute__((section(".data"))) = {
@@ -13,28 +12,42 @@ struct boot_settings boot_settings __attribute__((section(".data"))) = {
 	.gbpages = 1,
 };
 
-static struct boot_params *boot_params;
-static char *boot_command_line;
+struct boot_params boot_params __attribute__((section(".bss.bootdata")));
+char boot_command_line[COMMAND_LINE_SIZE] __attribute__((section(".bss.bootdata")));
 
 static void clear_bss(void)
 {
 	memset((void *)__bss_start, 0, __bss_stop - __bss_start);
 }
 
+/*
+ * Up to the NUL, or to where `to` is full but for a byte: how many characters. Nothing beyond the NUL is touched, since
+ * it may lie in a GiB that nobody has to map.
+ */
+static u64 copy_string(char *to, const char *from, u64 size)
+{
+	u64 length = 0;
+
+	while (length < size - 1 && from[length]) {
+		to[length] = from[length];
+		length++;
+	}
+	return length;
+}
+
 /* The first touches of the direct map, wherever in memory the loader has put its data. */
 static void copy_bootdata(u64 real_mode_data)
 {
-	u64 command_line;
+	u64 command_line, length = 0;
 
-	boot_params = alloc_brk(sizeof(*boot_params));
-	boot_command_line = alloc_brk(COMMAND_LINE_SIZE);
-	memcpy(boot_params, __va(real_mode_data), sizeof(*boot_params));
-	command_line = command_line_address(boot_params);
+	memcpy(&boot_params, __va(real_mode_data), sizeof(boot_params));
+	command_line = command_line_address(&boot_params);
 	if (command_line)
-		memcpy(boot_command_line, __va(command_line), COMMAND_LINE_SIZE - 1);
+		length = copy_string(boot_command_line, __va(command_line), COMMAND_LINE_SIZE);
+	boot_command_line[length] = 0;
 	print("command line: %s\n", boot_command_line);
-	reserve_memory(real_mode_data, real_mode_data + sizeof(*boot_params));
-	reserve_memory(command_line, command_line + COMMAND_LINE_SIZE);
+	reserve_memory(real_mode_data, real_mode_data + sizeof(boot_params));
+	reserve_memory(command_line, command_line + length + 1);
 }
 
 /* The highest address of the direct map can never be backed: the handler declines, and the exception table helps. */
@@ -75,12 +88,12 @@ static u64 check_memory(void)
 {
 	u64 ranges = 0;
 
-	for (unsigned i = 0; i < boot_params->e820_entries; i++) {
-		const struct e820_entry *entry = &boot_params->e820_table[i];
+	for (unsigned i = 0; i < boot_params.e820_entries; i++) {
+		struct range ram = ram_of(&boot_params.e820_table[i]);
 
-		if (entry->type != E820_RAM || entry->size < sizeof(u64))
+		if (ram.start >= ram.end)
 			continue;
-		(void)*(volatile u64 *)__va(entry->address);
+		(void)*(volatile u64 *)__va(ram.start);
 		ranges++;
 	}
 	return ranges;
@@ -97,8 +110,8 @@ void __attribute__((noreturn)) x86_64_start_kernel(u64 real_mode_data)
 	serial_init();
 
 	copy_bootdata(real_mode_data);
-	ramdisk = ramdisk_address(boot_params);
-	size = ramdisk_bytes(boot_params);
+	ramdisk = ramdisk_address(&boot_params);
+	size = ramdisk_bytes(&boot_params);
 	if (size)
 		scan_ramdisk(ramdisk, size);
 	probe_beyond_memory();
@@ -111,7 +124,7 @@ void __attribute__((noreturn)) x86_64_start_kernel(u64 real_mode_data)
 
 	reserve_memory(__pa_symbol(_text), __pa_symbol(_end));
 	reserve_memory(ramdisk, ramdisk + size);
-	build_direct_map(boot_params);
+	build_direct_map();
 
 	print("early tables: %d faults, %d resets\n", (u64)early_pgt_faults, (u64)early_pgt_resets);
 	switch_to_init_tables();

@@ -10,7 +10,8 @@
 #define HEADER_BYTES 110
 #define FIELD_FILE_SIZE 6
 #define FIELD_NAME_SIZE 11
-#define LONGEST_NAME 256
+/* PATH_MAX of Linux, which makes such archives. */
+#define LONGEST_NAME 4096
 
 static const char *const microcode_names[] = {
 	"kernel/x86/microcode/GenuineIntel.bin",
