@@ -2,28 +2,12 @@ import { describe, expect, test } from "vitest";
 import { readLinear } from "../../src/cli/linear";
 import { gapAround, mappedIn } from "../../src/cli/mapped";
 import { PhysicalMemory } from "../../src/machine/memory";
-import type { PagingState } from "../../src/paging/state";
+import { pagingState } from "../support/paging";
 
 const ROOT = 0x1000;
 const DIRECT = 0xffff880000000000n;
 const GIB = 1n << 30n;
-const STATE: PagingState = {
-  levels: 4,
-  root: ROOT,
-  pdpte: new Int32Array(8),
-  maxPhysicalBits: 40,
-  pse: true,
-  pse36: true,
-  pages1G: true,
-  nxe: true,
-  wp: true,
-  smep: false,
-  smap: false,
-  pke: false,
-  pks: false,
-  pkru: 0,
-  pkrs: 0,
-};
+const STATE = pagingState(4, { root: ROOT });
 
 /** A machine whose tables a test fills: PML4 at 0x1000, PDPT of the direct map at 0x2000, page directories above. */
 function machine() {

@@ -243,9 +243,14 @@ export class Cpu implements MmuHost {
 
   // --- what derives from control registers and segments ---
 
+  /** The access bits of explicit data accesses at a privilege level, with EFLAGS.AC as it is. */
+  dataAccessAt(cpl: number): number {
+    return cpl === 3 ? ACCESS_USER : (this.r[R_FLAGS] & AC) !== 0 ? ACCESS_AC : 0;
+  }
+
   /** The CPL changed, or EFLAGS.AC: what the fast cache allows is no longer true. */
   updateAccess(): void {
-    const access = this.cpl === 3 ? ACCESS_USER : (this.r[R_FLAGS] & AC) !== 0 ? ACCESS_AC : 0;
+    const access = this.dataAccessAt(this.cpl);
     if (access === this.mmu.dataAccess) return;
     const userChanged = ((access ^ this.mmu.dataAccess) & ACCESS_USER) !== 0;
     this.mmu.dataAccess = access;

@@ -4,7 +4,6 @@
  *
  * Nothing of the interrupted state changes before every check has passed and every push has been made.
  */
-import { ACCESS_AC, ACCESS_USER } from "../../paging/state";
 import { SEG_CONFORMING, SEG_DB, SEG_L, SEG_P, SEG_S, SEG_TYPE, TR } from "./attributes";
 import type { Cpu } from "./cpu";
 import {
@@ -19,13 +18,14 @@ import {
   Unimplemented,
   vectorName,
 } from "./fault";
-import { AC, CS, IF, NT, R_FLAGS, R_RIP, R_SEGMENT_BASE, RF, RSP, SS, TF, VM } from "./registers";
+import { CS, IF, NT, R_FLAGS, R_RIP, R_SEGMENT_BASE, RF, RSP, SS, TF, VM } from "./registers";
 import {
   attributesOf,
   checkCode,
   type Descriptor,
   dplOf,
   hex,
+  limitOf,
   loadNull,
   loadStackSegment,
   loadSystem,
@@ -220,10 +220,6 @@ function pushedFlags(c: Cpu, fault: CpuFault): number {
   return c.rflags | (fault.trap || fault.software ? 0 : RF);
 }
 
-function pushAccess(c: Cpu, cpl: number): number {
-  return cpl === 3 ? ACCESS_USER : (c.r[R_FLAGS] & AC) !== 0 ? ACCESS_AC : 0;
-}
-
 function enter64(c: Cpu, fault: CpuFault, gate: Gate, descriptor: Descriptor): void {
   const cpl = handlerLevel(c, descriptor);
   let sp = c.getRegister(RSP);
@@ -238,7 +234,7 @@ function enter64(c: Cpu, fault: CpuFault, gate: Gate, descriptor: Descriptor): v
     c.rip,
   ];
   if (fault.error !== NO_ERROR) frame.push(BigInt(fault.error >>> 0));
-  const access = pushAccess(c, cpl);
+  const access = c.dataAccessAt(cpl);
   for (const value of frame) {
     sp = BigInt.asUintN(64, sp - 8n);
     if (!c.isCanonicalNow(sp))
@@ -265,7 +261,7 @@ function enter32(c: Cpu, fault: CpuFault, gate: Gate, descriptor: Descriptor, ex
   const oldSs = c.selectors[SS];
   const oldSp = c.r[2 * RSP];
   const oldFlags = pushedFlags(c, fault);
-  const access = pushAccess(c, cpl);
+  const access = c.dataAccessAt(cpl);
   if (cpl !== c.cpl) {
     const { ss, sp } = tssStack32(c, cpl);
     loadStackSegment(c, ss, cpl, TS, SS_FAULT);
@@ -278,11 +274,6 @@ function enter32(c: Cpu, fault: CpuFault, gate: Gate, descriptor: Descriptor, ex
   if (Number(gate.offset) > limitOf(descriptor))
     throw c.gp("the handler's address is beyond the limit of CS", ext);
   takeCode(c, descriptor, cpl);
-}
-
-function limitOf(descriptor: Descriptor): number {
-  const limit = (descriptor.low & 0xffff) | (descriptor.high & 0xf0000);
-  return (descriptor.high & 0x800000) !== 0 ? ((limit << 12) | 0xfff) >>> 0 : limit;
 }
 
 function push32(c: Cpu, access: number, value: number, size: 2 | 4): void {

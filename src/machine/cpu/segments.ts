@@ -41,7 +41,8 @@ function baseOf(descriptor: Descriptor): number {
   return (descriptor.low >>> 16) | ((descriptor.high & 0xff) << 16) | (descriptor.high & 0xff000000) | 0;
 }
 
-function limitOf(descriptor: Descriptor): number {
+/** The limit in bytes, scaled by G. */
+export function limitOf(descriptor: Descriptor): number {
   const limit = (descriptor.low & 0xffff) | (descriptor.high & 0xf0000);
   return (attributesOf(descriptor) & SEG_G) !== 0 ? ((limit << 12) | 0xfff) >>> 0 : limit;
 }

@@ -1,6 +1,6 @@
 /** Descriptor tables, task register, CPUID, MSRs, TLB and cache control, HLT, keys (SDM vol. 2). */
 import { Mnemonic } from "iced-x86";
-import { LDTR, SEG_CODE, SEG_CONFORMING, SEG_G, SEG_S, SEG_WRITABLE, TR } from "../attributes";
+import { LDTR, SEG_CODE, SEG_CONFORMING, SEG_S, SEG_WRITABLE, TR } from "../attributes";
 import { writeCr0 } from "../control";
 import type { Cpu } from "../cpu";
 import { cpuid } from "../cpuid";
@@ -42,7 +42,7 @@ import {
   RDX,
   ZF,
 } from "../registers";
-import { attributesOf, dplOf, loadLdt, loadTaskRegister, readDescriptor } from "../segments";
+import { attributesOf, dplOf, limitOf, loadLdt, loadTaskRegister, readDescriptor } from "../segments";
 import { endingFamily, family, sizeOf, undefinedOpcode, withFeature } from "./family";
 
 function requireSupervisor(c: Cpu, what: string): void {
@@ -175,9 +175,7 @@ function visible(c: Cpu, selector: number): { attributes: number; limit: number;
     const conforming =
       (attributes & (SEG_S | SEG_CODE | SEG_CONFORMING)) === (SEG_S | SEG_CODE | SEG_CONFORMING);
     if (!conforming && Math.max(c.cpl, selector & 3) > dplOf(attributes)) return undefined;
-    const raw = (descriptor.low & 0xffff) | (descriptor.high & 0xf0000);
-    const limit = (attributes & SEG_G) !== 0 ? (raw << 12) | 0xfff : raw;
-    return { attributes, limit, high: descriptor.high };
+    return { attributes, limit: limitOf(descriptor) | 0, high: descriptor.high };
   } catch (thrown) {
     if (thrown instanceof CpuFault && thrown.vector === 13) return undefined;
     throw thrown;
