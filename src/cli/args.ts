@@ -2,9 +2,9 @@
 import { parseArgs } from "node:util";
 import { type EntryMethod, UsageError } from "../boot/boot";
 import { EVENT_KINDS, type EventKind } from "../machine/events";
+import { parseCount, parseSize, tryParseAddress } from "../target/values";
 import { ENTRY_NAMES, type OptionDeclaration, RUN_OPTIONS } from "./options";
 import { EVENT_NAMES, isEventKind, parseUntil, type Until, unknownEvent } from "./until";
-import { parseCount, parseSize, tryParseAddress } from "./values";
 
 /** What to print at the stop. The address of a walk may be a symbol. */
 export type PrintRequest = { what: "tables" } | { what: "registers" } | { what: "walk"; place: string };

@@ -1,8 +1,8 @@
 /** Events in words, for the text report: what happened, and where the code stood that did it. */
 import type { MachineEvent, PageFaultEvent, PagingModeEvent, TableWriteEvent } from "../machine/events";
 import { ACCESS_FETCH, ACCESS_USER, ACCESS_WRITE } from "../paging/state";
-import type { Places } from "./places";
-import { hex, hex64, plural } from "./values";
+import type { Places } from "../target/places";
+import { hex, hex64, plural } from "../target/values";
 
 /** One event: the columns of its line, and lines that follow. */
 export interface Described {

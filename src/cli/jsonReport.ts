@@ -3,10 +3,10 @@
  * are strings, "0x" and lower-case digits; what is not known is left out.
  */
 import type { MachineEvent } from "../machine/events";
-import type { Places } from "./places";
+import type { Places } from "../target/places";
+import { hex } from "../target/values";
 import type { Report, Stop } from "./report";
 import type { LeafRow, TableSummaryRow } from "./tables";
-import { hex } from "./values";
 import type { WalkReport } from "./walk";
 
 type Fields = Readonly<Record<string, unknown>>;

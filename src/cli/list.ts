@@ -1,7 +1,7 @@
 /** The bundled programs and their settings, from their declarations. */
 import { BOOT_PROGRAMS, type BootProgram, type SettingDeclaration } from "../boot/boot";
+import { bytesInWords } from "../target/values";
 import { columns } from "./help";
-import { bytesInWords } from "./values";
 
 export function listPrograms(json: boolean): string {
   if (json) return BOOT_PROGRAMS.map((program) => `${JSON.stringify(describe(program))}\n`).join("");

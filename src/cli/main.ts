@@ -1,14 +1,14 @@
 /** The command line: what it is asked for, who does it, and with which status it ends. */
 import { ImageError, UsageError } from "../boot/boot";
 import { CpuModelError } from "../machine/cpu/model";
+import { launch } from "../target/launch";
+import { Places } from "../target/places";
 import { parseCommandLine, type Request, type RunRequest } from "./args";
 import { EXIT_BROKEN_PIPE, EXIT_INTERNAL, EXIT_OK, EXIT_USAGE } from "./exitStatus";
 import { helpText } from "./help";
 import type { CliIo } from "./io";
 import { JsonReport } from "./jsonReport";
-import { launch } from "./launch";
 import { listPrograms } from "./list";
-import { Places } from "./places";
 import { printRequested, resolvePrint } from "./print";
 import { Progress } from "./progress";
 import type { Report } from "./report";

@@ -2,7 +2,7 @@
 import { decodeEntry } from "../paging/entry";
 import { levelShift } from "../paging/layout";
 import { Walk } from "../paging/walk";
-import { type Observed, translates } from "./linear";
+import { type Observed, translates } from "../target/linear";
 
 /** Translations that continue each other linearly and physically, with one page size and equal rights. */
 export interface MappedRun {

@@ -1,5 +1,5 @@
 /** The line on a terminal's stderr that tells how far a run is; gone when it ends. */
-import { grouped } from "./values";
+import { grouped } from "../target/values";
 
 /** Milliseconds between two writes. */
 const INTERVAL = 200;

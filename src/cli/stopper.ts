@@ -4,9 +4,9 @@ import { UsageError } from "../boot/boot";
 import type { EventKind, MachineEvent } from "../machine/events";
 import type { Machine } from "../machine/machine";
 import type { Symbols } from "../symbols/symbols";
-import { readLinear } from "./linear";
+import { readLinear } from "../target/linear";
+import { tryParseAddress } from "../target/values";
 import type { Until } from "./until";
-import { tryParseAddress } from "./values";
 
 const RSP = 4;
 

@@ -2,8 +2,8 @@
 import type { Machine } from "../machine/machine";
 import type { PageSizeName } from "../paging/entry";
 import { leafRuns, summarize } from "../paging/ranges";
-import type { Places } from "./places";
-import { grouped, hex, hex64 } from "./values";
+import type { Places } from "../target/places";
+import { grouped, hex, hex64 } from "../target/values";
 
 /** A run of leaves in the form that other tools rely on; `end` is exclusive and may be 2^64. */
 export interface LeafRow {

@@ -1,13 +1,13 @@
 /** The run for people to read: events in order in aligned columns, with what page faults came to map, and a summary. */
 import type { MachineEvent } from "../machine/events";
+import type { Places } from "../target/places";
+import { bytesInWords, grouped, hex, hex64, plural } from "../target/values";
 import { type Described, describeEvent } from "./describe";
 import { EventFold, type FoldSink } from "./fold";
 import type { Mapped } from "./mapped";
-import type { Places } from "./places";
 import { rate } from "./progress";
 import type { EventCounts, Report, Stop } from "./report";
 import { type LeafRow, rowText, summaryText, type TableSummaryRow } from "./tables";
-import { bytesInWords, grouped, hex, hex64, plural } from "./values";
 import type { WalkReport } from "./walk";
 
 /** Width of the instruction count and of the event's name. */

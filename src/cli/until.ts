@@ -2,7 +2,7 @@
 
 import { UsageError } from "../boot/boot";
 import { EVENT_KINDS, type EventKind } from "../machine/events";
-import { parseCount } from "./values";
+import { parseCount } from "../target/values";
 
 export type Until =
   | { kind: "event"; event: EventKind; count: number }

@@ -4,8 +4,8 @@ import { isCanonical } from "../paging/canonical";
 import { pageSizeName } from "../paging/entry";
 import { type ExplainedWalk, explainWalk, type WalkStep } from "../paging/explain";
 import { FAULT_NONE } from "../paging/walk";
-import type { Places } from "./places";
-import { hex, hex64 } from "./values";
+import type { Places } from "../target/places";
+import { hex, hex64 } from "../target/values";
 
 export interface WalkReport {
   readonly json: Readonly<Record<string, unknown>>;

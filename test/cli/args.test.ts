@@ -3,8 +3,8 @@ import { UsageError } from "../../src/boot/boot";
 import { parseCommandLine, type RunRequest } from "../../src/cli/args";
 import { helpText } from "../../src/cli/help";
 import { RUN_OPTIONS } from "../../src/cli/options";
-import { grouped, parseCount, tryParseAddress } from "../../src/cli/values";
 import { EVENT_KINDS } from "../../src/machine/events";
+import { grouped, parseCount, tryParseAddress } from "../../src/target/values";
 
 const run = (...args: string[]) => parseCommandLine(["run", "early-fault", ...args]) as RunRequest;
 const message = (...argv: string[]) => {

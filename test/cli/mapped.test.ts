@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { readLinear } from "../../src/cli/linear";
 import { gapAround, mappedIn } from "../../src/cli/mapped";
 import { PhysicalMemory } from "../../src/machine/memory";
+import { readLinear } from "../../src/target/linear";
 import { pagingState } from "../support/paging";
 
 const ROOT = 0x1000;

@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { JsonReport } from "../../src/cli/jsonReport";
-import { Places } from "../../src/cli/places";
 import type { Report, Stop } from "../../src/cli/report";
 import { TextReport } from "../../src/cli/textReport";
 import { EVENT_KINDS, type MachineEvent } from "../../src/machine/events";
 import { parseElf } from "../../src/symbols/elf";
 import { Symbols } from "../../src/symbols/symbols";
+import { Places } from "../../src/target/places";
 import { readImage } from "../symbols/fixtures";
 import { expectGolden } from "./golden";
 

@@ -166,7 +166,7 @@ describe("what cannot be done gets one sentence and status 2", () => {
     ],
     [
       ["run", DEMAND, "--set", "pool=4"],
-      /^pagewalk: --set pool=...: settings belong to bundled programs, and .* is a file\n$/,
+      /^pagewalk: the setting pool cannot be used: settings belong to bundled programs, and .* is a file\n$/,
     ],
     [["run", DEMAND, "--cpu", "pentium"], /^pagewalk: .*pentium/],
     [

@@ -1,4 +1,4 @@
-/** From a request to a machine that stands at the first instruction of its program. */
+/** From a request to a target that stands at the first instruction of its program. */
 import {
   BOOT_PROGRAMS,
   type Boot,
@@ -6,6 +6,7 @@ import {
   type BootProgram,
   bootImage,
   bootProgram,
+  type EntryMethod,
   findProgram,
   ImageError,
   programImage,
@@ -14,15 +15,36 @@ import {
 import { type CpuModel, parseCpu } from "../machine/cpu/model";
 import { Machine } from "../machine/machine";
 import { Symbols } from "../symbols/symbols";
-import type { RunRequest } from "./args";
-import type { CliIo } from "./io";
+import { Target } from "./target";
 import { hex, roughBytes } from "./values";
 
-export interface Launched {
-  machine: Machine;
-  symbols: Symbols;
-  /** What was booted how, in words. */
-  details: string;
+/** What is to boot, and how. What is left out, the program decides. */
+export interface LaunchRequest {
+  /** A bundled program's name, or the path of an image. */
+  readonly program: string;
+  /** Path of an image to boot in place of the one that comes with a bundled program: a changed copy of it. */
+  readonly image?: string;
+  /** Bytes. */
+  readonly memory?: number;
+  /** A CPU as `parseCpu` reads it; "max" unless given. */
+  readonly cpu?: string;
+  /** Settings of a bundled program. */
+  readonly settings: ReadonlyMap<string, string>;
+  readonly cmdline?: string;
+  /** Path of the initial RAM disk. */
+  readonly initrd?: string;
+  readonly entry: EntryMethod;
+  /** Physical address of the lowest segment; as linked unless given. */
+  readonly load?: number;
+  readonly tlb: "max" | "off" | number;
+}
+
+/** Where files come from. */
+export interface Files {
+  /** The whole of a file. @throws an error of Node's with a code */
+  readFile(path: string): Promise<Uint8Array>;
+  /** An image that comes with Pagewalk, by its path under guests/. @throws like `readFile` */
+  readGuest(path: string): Promise<Uint8Array>;
 }
 
 const DEFAULT_CPU = "max";
@@ -30,9 +52,9 @@ const DEFAULT_CPU = "max";
 const EFER_LMA = 1 << 10;
 
 /** @throws UsageError, CpuModelError, ImageError where the request or the image cannot be used */
-export async function launch(request: RunRequest, io: CliIo): Promise<Launched> {
+export async function launch(request: LaunchRequest, files: Files): Promise<Target> {
   const cpu = parseCpu(request.cpu ?? DEFAULT_CPU);
-  const boot = await bootOf(request, cpu, io);
+  const boot = await bootOf(request, cpu, files);
   if ((boot.start.efer & EFER_LMA) !== 0 && !cpu.features.lm) {
     throw new UsageError(
       `the ${boot.entry} entry starts in 64-bit mode, which the CPU "${cpu.name}" does not have (lm)`,
@@ -42,12 +64,12 @@ export async function launch(request: RunRequest, io: CliIo): Promise<Launched> 
   boot.apply(machine.memory);
   machine.start(boot.start);
   const symbols = Symbols.fromElf(boot.image, { loadDelta: boot.loadDelta });
-  return { machine, symbols, details: detailsOf(boot, request) };
+  return new Target(machine, symbols, boot, detailsOf(boot, request));
 }
 
-async function bootOf(request: RunRequest, cpu: CpuModel, io: CliIo): Promise<Boot> {
-  const { memory, cmdline, entry } = request;
-  const initrd = request.initrd === undefined ? undefined : await readFile(request.initrd, io);
+async function bootOf(request: LaunchRequest, cpu: CpuModel, files: Files): Promise<Boot> {
+  const { memory, cmdline, entry, load } = request;
+  const initrd = request.initrd === undefined ? undefined : await readFile(request.initrd, files);
   const options: BootOptions = {
     vendor: cpu.vendor,
     maxPhysicalBits: cpu.maxPhysicalBits,
@@ -55,32 +77,42 @@ async function bootOf(request: RunRequest, cpu: CpuModel, io: CliIo): Promise<Bo
     ...(memory === undefined ? {} : { memory }),
     ...(cmdline === undefined ? {} : { cmdline }),
     ...(initrd === undefined ? {} : { initrd }),
+    ...(load === undefined ? {} : { load }),
   };
   const program = findProgram(request.program);
-  if (program !== undefined) return bootBundled(program, request, options, io);
+  if (program !== undefined) return bootBundled(program, request, options, files);
   const [setting] = request.settings.keys();
   if (setting !== undefined) {
     throw new UsageError(
-      `--set ${setting}=...: settings belong to bundled programs, and ${request.program} is a file`,
+      `the setting ${setting} cannot be used: settings belong to bundled programs, and ${request.program} is a file`,
     );
   }
-  return bootImage(await readProgram(request.program, io), options);
+  if (request.image !== undefined) {
+    throw new UsageError(
+      `image stands in for that of a bundled program, and ${request.program} is a file: give only one of them`,
+    );
+  }
+  return bootImage(await readProgram(request.program, files), options);
 }
 
 async function bootBundled(
   program: BootProgram,
-  request: RunRequest,
+  request: LaunchRequest,
   options: BootOptions,
-  io: CliIo,
+  files: Files,
 ): Promise<Boot> {
   const path = programImage(program, request.settings);
-  const bytes = await guarded(`the image of ${program.name} (guests/${path})`, () => io.readGuest(path));
+  const { image } = request;
+  const bytes =
+    image === undefined
+      ? await guarded(`the image of ${program.name} (guests/${path})`, () => files.readGuest(path))
+      : await readFile(image, files);
   return bootProgram(program, request.settings, bytes, options);
 }
 
-async function readProgram(path: string, io: CliIo): Promise<Uint8Array> {
+async function readProgram(path: string, files: Files): Promise<Uint8Array> {
   try {
-    return await io.readFile(path);
+    return await files.readFile(path);
   } catch (error) {
     if (codeOf(error) !== "ENOENT") throw fileError(path, error);
     const names = BOOT_PROGRAMS.map((program) => program.name).join(", ");
@@ -88,8 +120,8 @@ async function readProgram(path: string, io: CliIo): Promise<Uint8Array> {
   }
 }
 
-function readFile(path: string, io: CliIo): Promise<Uint8Array> {
-  return guarded(path, () => io.readFile(path));
+function readFile(path: string, files: Files): Promise<Uint8Array> {
+  return guarded(path, () => files.readFile(path));
 }
 
 async function guarded(what: string, read: () => Promise<Uint8Array>): Promise<Uint8Array> {
@@ -117,7 +149,7 @@ function codeOf(error: unknown): string | undefined {
   return (error as { code?: string } | undefined)?.code;
 }
 
-function detailsOf(boot: Boot, request: RunRequest): string {
+function detailsOf(boot: Boot, request: LaunchRequest): string {
   const memory = boot.ram.reduce((sum, { start, end }) => sum + end - start, 0);
   const moved =
     boot.loadDelta === 0
