@@ -10,6 +10,7 @@ import { Cpu, type CpuSurroundings } from "./cpu/cpu";
 import type { CpuModel } from "./cpu/model";
 import { R_RIP, R_SEGMENT_BASE, REGISTER_NAMES, SEGMENT_NAMES } from "./cpu/registers";
 import { execute } from "./cpu/run";
+import { type DataBreakpoint, DataBreakpoints, type DataChange } from "./dataBreakpoints";
 import { CmosRtc } from "./devices/cmos";
 import { DebugExit } from "./devices/debugExit";
 import { IoBus } from "./devices/ioBus";
@@ -30,8 +31,12 @@ export interface MachineConfig {
 
 /** Why a run came back. */
 export type RunResult =
+  /** A data breakpoint's bytes changed: the instruction that did it is complete. */
+  | { reason: "data"; change: DataChange }
   | { reason: "event"; event: MachineEvent }
   | { reason: "breakpoint" }
+  /** An IRET has gone back, in a run that was to stop there. */
+  | { reason: "interrupt-return" }
   | { reason: "limit" }
   | { reason: "ended"; event: MachineEvent };
 
@@ -44,6 +49,7 @@ export class Machine implements CpuSurroundings {
   readonly tlbCapacity: number;
   readonly cpu: Cpu;
   readonly serial: Serial16550;
+  readonly dataBreakpoints: DataBreakpoints;
   /** Called with each wanted event as it happens; true stops the run (a fault is then not delivered yet). */
   onEvent: (event: MachineEvent) => boolean = () => false;
   /** Names what lies at a physical address, for explanations; set by who knows symbols. */
@@ -56,6 +62,7 @@ export class Machine implements CpuSurroundings {
 
   constructor(config: MachineConfig) {
     this.memory = new PhysicalMemory(config.ram);
+    this.dataBreakpoints = new DataBreakpoints(this.memory);
     this.model = config.cpu;
     this.tlbCapacity = capacityOf(config.tlb ?? "max");
     this.cpu = new Cpu(this);
@@ -100,6 +107,15 @@ export class Machine implements CpuSurroundings {
     this.cpu.code.setBreakpoints(addresses);
   }
 
+  /**
+   * Ranges of physical memory at whose change a run stops, after the instruction that changed them. Accessed and
+   * dirty bits that the CPU sets do not count. Ranges outside of RAM never change.
+   */
+  setDataBreakpoints(ranges: readonly DataBreakpoint[]): void {
+    this.dataBreakpoints.set(ranges);
+    this.cpu.mmu.flushWriteCache();
+  }
+
   /** Takes over a start state; everything that is left out is as after reset. */
   start(state: StartState): void {
     const { cpu } = this;
@@ -129,20 +145,35 @@ export class Machine implements CpuSurroundings {
   }
 
   /**
-   * Runs until something stops it, or `instructions` more have been retired.
+   * Runs until something stops it, or `instructions` more have been retired. An exception that waits for its delivery
+   * is delivered first; 0 instructions do just that.
    * @throws MemoryExhaustedError
    */
   run(instructions: number, passBreakpoint = true): RunResult {
     if (this.finalEvent !== undefined) return { reason: "ended", event: this.finalEvent };
     this.lastEvent = undefined;
+    this.dataBreakpoints.change = undefined;
     const end = execute(this.cpu, this.cpu.retired + instructions, passBreakpoint);
     if (this.finalEvent !== undefined) {
       this.serial.flush();
       return { reason: "ended", event: this.finalEvent };
     }
     if (end === "breakpoint") return { reason: "breakpoint" };
+    const { change } = this.dataBreakpoints;
+    if (end === "stopped" && change !== undefined) return { reason: "data", change };
     if (end === "stopped" && this.lastEvent !== undefined) return { reason: "event", event: this.lastEvent };
+    if (end === "stopped") return { reason: "interrupt-return" };
     return { reason: "limit" };
+  }
+
+  /** The same, and stops after the first IRET too: how a debugger runs a handler to its end. @throws MemoryExhaustedError */
+  runToInterruptReturn(instructions: number, passBreakpoint = true): RunResult {
+    this.cpu.stopAtReturn = true;
+    try {
+      return this.run(instructions, passBreakpoint);
+    } finally {
+      this.cpu.stopAtReturn = false;
+    }
   }
 
   /** Runs one instruction, past a breakpoint on it. */

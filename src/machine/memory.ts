@@ -22,8 +22,10 @@ export const FRAME_CODE = 1;
 export const FRAME_TABLE = 2;
 /** The frame is not RAM. */
 export const FRAME_DEVICE = 4;
-/** Loads and stores of the frame are wanted by somebody (data breakpoints, live-table tracking). */
+/** Stores into the frame are wanted by live-table tracking. */
 export const FRAME_WATCHED = 8;
+/** The frame holds bytes of a data breakpoint. */
+export const FRAME_DATA_BREAKPOINT = 16;
 
 /** More guest memory was written than this machine holds at once. */
 export class MemoryExhaustedError extends Error {

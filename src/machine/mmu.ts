@@ -25,7 +25,7 @@ import {
   walkLinear,
 } from "../paging/walk";
 import { R_HIGH } from "./cpu/registers";
-import { FRAME_CODE, FRAME_TABLE, FRAME_WATCHED, type PhysicalMemory } from "./memory";
+import { FRAME_CODE, FRAME_DATA_BREAKPOINT, FRAME_TABLE, FRAME_WATCHED, type PhysicalMemory } from "./memory";
 import { type StructureEntry, Tlb, type TlbEntry } from "./tlb";
 
 /** What the MMU tells the CPU. The first three do not return: they throw the fault. */
@@ -36,6 +36,9 @@ export interface MmuHost {
   codeWritten(address: number, size: number): void;
   /** Software changed an entry in a frame that is flagged as a table or watched. Halves are int32. */
   tableWritten(entry: number, oldLow: number, oldHigh: number, newLow: number, newHigh: number): void;
+  /** Software is about to write into a frame with data breakpoints. */
+  dataWriteBegins(address: number, size: number): void;
+  dataWriteEnds(): void;
   /** A cached translation was used that the tables no longer give; `mmu.check` holds the walk of the tables. */
   staleUse(low: number, high: number, access: number, cachedFrame: number, cachedRights: number): void;
 }
@@ -368,8 +371,11 @@ export class Mmu {
   private writePhysical(address: number, size: number, low: number, high: number): void {
     const flags = this.memory.flagsOf(address);
     if ((flags & FRAME_CODE) !== 0) this.host.codeWritten(address, size);
+    const watched = (flags & FRAME_DATA_BREAKPOINT) !== 0;
+    if (watched) this.host.dataWriteBegins(address, size);
     if ((flags & (FRAME_TABLE | FRAME_WATCHED)) !== 0) this.writeTable(address, size, low, high);
     else this.writeValue(address, size, low, high);
+    if (watched) this.host.dataWriteEnds();
   }
 
   private writeValue(address: number, size: number, low: number, high: number): void {

@@ -8,6 +8,7 @@
 import { accessName, hex16 } from "../../paging/explain";
 import { ACCESS_AC, ACCESS_FETCH, ACCESS_USER, type PagingState } from "../../paging/state";
 import { errorCodeOf } from "../../paging/walk";
+import type { DataBreakpoints } from "../dataBreakpoints";
 import type { IoBus } from "../devices/ioBus";
 import type { EventKind, MachineEvent } from "../events";
 import type { PhysicalMemory } from "../memory";
@@ -69,6 +70,7 @@ export interface CpuSurroundings {
   readonly io: IoBus;
   readonly model: CpuModel;
   readonly tlbCapacity: number;
+  readonly dataBreakpoints: DataBreakpoints;
   /** Hands an event on; true asks to stop. Only called for kinds that `wants`. */
   emit(event: MachineEvent): boolean;
   wants(kind: EventKind): boolean;
@@ -136,6 +138,8 @@ export class Cpu implements MmuHost {
   budget = 0;
   /** Instructions retired when the last IRET had gone back. */
   returnedAt = -1;
+  /** Whether a run stops after each IRET. */
+  stopAtReturn = false;
   /** The last page fault, and how often it came again at once. */
   private lastFault = { rip: 0n, address: 0n, error: 0, repeats: 0 };
   /** Set to leave the block after the running instruction. */
@@ -375,6 +379,16 @@ export class Cpu implements MmuHost {
     this.surroundings.tableWritten(entry, oldLow, oldHigh, newLow, newHigh);
   }
 
+  dataWriteBegins(address: number, size: number): void {
+    this.surroundings.dataBreakpoints.writeBegins(address, size);
+  }
+
+  dataWriteEnds(): void {
+    if (!this.surroundings.dataBreakpoints.writeEnds()) return;
+    this.stopRequested = true;
+    this.leave = true;
+  }
+
   staleUse(low: number, high: number, access: number, cachedPage: number, _cachedRights: number): void {
     if (!this.surroundings.wants("stale-tlb")) return;
     this.emit({
@@ -429,6 +443,14 @@ export class Cpu implements MmuHost {
       last.error === error;
     this.lastFault = { rip: this.rip, address: this.cr2, error, repeats: again ? last.repeats + 1 : 0 };
     return this.lastFault.repeats;
+  }
+
+  /** The running instruction is an IRET that has gone back. */
+  interruptReturned(): void {
+    this.returnedAt = this.now() + 1;
+    if (!this.stopAtReturn) return;
+    this.stopRequested = true;
+    this.leave = true;
   }
 
   /** A software interrupt could not be delivered: its instruction has not been executed. */

@@ -32,6 +32,7 @@ export function execute(c: Cpu, limit: number, passBreakpoint: boolean): RunEnd 
         c.pending = undefined;
         deliver(c, pending);
         pass = false;
+        if (c.stopRequested) return stopped(c);
       }
       return runBlocks(c, limit, pass);
     } catch (thrown) {

@@ -247,7 +247,7 @@ function interruptReturn(size: Size): (site: Site) => Op {
       throw thrown;
     }
     c.setRflags((flagsNow & ~mask & ~(size === 2 ? 0 : RF)) | (flags & mask));
-    c.returnedAt = c.now() + 1;
+    c.interruptReturned();
   };
 }
 
