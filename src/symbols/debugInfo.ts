@@ -77,7 +77,10 @@ export interface DebugInfo {
   functionsAt(address: bigint): readonly FunctionScope[];
   /** Parameters and locals in scope at an address in one of `functionsAt`'s functions, inner blocks first. */
   variablesAt(address: bigint, scope: FunctionScope): readonly VariableInfo[];
-  /** A global or file-static variable by name; that of the unit holding `near` wins. */
+  /**
+   * A global or file-static variable by name; that of the unit holding `near` wins. One that is only declared has a
+   * type, and is located as "unavailable".
+   */
   global(name: string, near?: bigint): VariableInfo | undefined;
   /** Names of the globals, sorted; `prefix` narrows. At most `limit`. */
   globalNames(prefix: string, limit: number): readonly string[];

@@ -76,6 +76,16 @@ export class ElfSymbols {
     return index < 0 ? undefined : this.size(index);
   }
 
+  /** Names that begin with a prefix, sorted, each once; at most `limit`. */
+  names(prefix: string, limit: number): string[] {
+    const found = new Set<string>();
+    const wanted = encodeUtf8(prefix);
+    for (let index = 0; index < this.count; index++) {
+      if (this.isNamed(index, wanted) && this.namesAnAddress(index)) found.add(this.name(index));
+    }
+    return [...found].sort().slice(0, limit);
+  }
+
   /** The symbol that a linear address as linked lies in. */
   find(address: bigint): SymbolHit | undefined {
     this.intervals ??= this.indexAddresses();

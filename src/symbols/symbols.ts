@@ -4,8 +4,11 @@
  * An image may run at its linked linear addresses and, before it has page tables of its own, identity-mapped at its
  * physical ones. So a linear address that lies in no linked segment is tried as a physical address of the image.
  */
+import type { DebugInfo, LineInfo } from "./debugInfo";
+import { DwarfDebugInfo } from "./dwarf/debugInfo";
 import { DwarfLines, type SourceLine } from "./dwarf/lines";
 import { dwarfSections } from "./dwarf/sections";
+import { Units } from "./dwarf/units";
 import { type ElfImage, ImageError, PT_LOAD, SHT_SYMTAB } from "./elf";
 import { ElfSymbols, type SymbolHit } from "./elfSymbols";
 
@@ -22,10 +25,23 @@ export interface LinkedSegment {
   readonly size: bigint;
 }
 
+/** A section that occupies memory (SHF_ALLOC). */
+export interface LoadedSection {
+  readonly name: string;
+  /** As linked. */
+  readonly address: bigint;
+  readonly size: number;
+  readonly writable: boolean;
+  readonly executable: boolean;
+}
+
 /** What a facade is made of. */
 export interface SymbolsParts {
   readonly symbols?: ElfSymbols | undefined;
   readonly lines?: DwarfLines | undefined;
+  readonly debug?: DebugInfo | undefined;
+  /** Sections that are loaded. */
+  readonly sections?: readonly LoadedSection[];
   readonly segments: readonly LinkedSegment[];
   /** Physical load address minus p_paddr, in bytes; negative below the linked place. */
   readonly loadDelta: number;
@@ -67,8 +83,20 @@ export class Symbols {
         size: BigInt(memorySize),
       }));
     const symbols = guarded(() => symbolTable(elf));
-    const lines = guarded(() => new DwarfLines(dwarfSections((name) => elf.sectionData(name))));
-    return new Symbols({ symbols, lines, segments, loadDelta: options.loadDelta, problems });
+    const units = guarded(() => new Units(dwarfSections((name) => elf.sectionData(name))));
+    const hasDebugInfo = units !== undefined && (units.sections.info.bytes.length > 0 || hasFrames(units));
+    const sections = loadedSections(elf);
+    return new Symbols({
+      symbols,
+      lines: units === undefined ? undefined : new DwarfLines(units),
+      debug: hasDebugInfo
+        ? new DwarfDebugInfo(units, elf.class === 64 ? 8 : 4, ehFrameAddress(elf))
+        : undefined,
+      segments,
+      sections,
+      loadDelta: options.loadDelta,
+      problems,
+    });
   }
 
   /** The symbol of a linear address (64 bit, zero-extended), as linked or identity-mapped. */
@@ -87,6 +115,26 @@ export class Symbols {
   lineOf(linear: bigint): SourceLine | undefined {
     const linked = this.linkedOf(linear);
     return linked === undefined ? undefined : this.parts.lines?.lineOf(linked);
+  }
+
+  /** Lines in both directions, by linked addresses; undefined where the file has none. */
+  get lines(): LineInfo | undefined {
+    return this.parts.lines;
+  }
+
+  /** Functions, variables, types and frames, by linked addresses; undefined where the file has none. */
+  get debug(): DebugInfo | undefined {
+    return this.parts.debug;
+  }
+
+  /** The sections that are loaded, by address as linked. */
+  get sections(): readonly LoadedSection[] {
+    return this.parts.sections ?? [];
+  }
+
+  /** Names that begin with a prefix, sorted; at most `limit`. */
+  names(prefix: string, limit: number): string[] {
+    return this.parts.symbols?.names(prefix, limit) ?? [];
   }
 
   /** The linear address of a symbol as linked. */
@@ -112,7 +160,11 @@ export class Symbols {
     return [...(this.parts.problems ?? []), ...(this.parts.lines?.problems ?? [])];
   }
 
-  private linkedOf(linear: bigint): bigint | undefined {
+  /**
+   * The linked address of what lies at a linear one: the address itself within the image, or by its physical place
+   * where code runs identity-mapped. Undefined outside of the image.
+   */
+  linkedOf(linear: bigint): bigint | undefined {
     const inSegment = this.segments.some(
       (segment) =>
         linear >= segment.linear && linear < segment.linear + segment.size && !this.isTemplate(segment),
@@ -148,4 +200,29 @@ function symbolTable(elf: ElfImage): ElfSymbols | undefined {
     is64: elf.class === 64,
     sections: elf.sections.map(({ address, size }) => ({ address, size: BigInt(size) })),
   });
+}
+
+const SHF_WRITE = 1n;
+const SHF_ALLOC = 2n;
+const SHF_EXECINSTR = 4n;
+
+function loadedSections(elf: ElfImage): LoadedSection[] {
+  return elf.sections
+    .filter(({ flags, size }) => (flags & SHF_ALLOC) !== 0n && size > 0)
+    .map(({ name, address, size, flags }) => ({
+      name,
+      address,
+      size,
+      writable: (flags & SHF_WRITE) !== 0n,
+      executable: (flags & SHF_EXECINSTR) !== 0n,
+    }))
+    .sort((a, b) => (a.address < b.address ? -1 : a.address > b.address ? 1 : 0));
+}
+
+function hasFrames({ sections }: Units): boolean {
+  return sections.frame.bytes.length > 0 || sections.ehFrame.bytes.length > 0;
+}
+
+function ehFrameAddress(elf: ElfImage): bigint {
+  return elf.sections.find(({ name }) => name === ".eh_frame")?.address ?? 0n;
 }

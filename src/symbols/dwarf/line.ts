@@ -47,16 +47,56 @@ export class LineTable {
 
   /** The row that holds for an address: the last one at or before it in its sequence. */
   find(address: bigint): LineRow | undefined {
+    const place = this.placeOf(address);
+    return place === undefined ? undefined : this.rows[place.index];
+  }
+
+  /**
+   * The row that a debugger takes for an address, as an index into `rows`: where several are at one address, the last
+   * that begins a statement.
+   */
+  findTelling(address: bigint): number | undefined {
+    const place = this.placeOf(address);
+    return place === undefined ? undefined : this.telling(place.first, place.index);
+  }
+
+  /** Indexes of the rows that hold for addresses, one for each address that has any; in address order. */
+  *indexes(): Generator<number> {
+    for (const { first, last } of this.sequences) {
+      for (let index = first; index < last; index++) {
+        if (this.rows[index].address !== this.rows[index + 1].address) yield this.telling(first, index);
+      }
+    }
+  }
+
+  private placeOf(address: bigint): { first: number; index: number } | undefined {
     const sequence =
       this.sequences[lastAtOrBefore(this.sequences.length, (i) => this.sequences[i].start <= address)];
     if (sequence === undefined || address >= sequence.end) return undefined;
     const count = sequence.last - sequence.first;
     const row = lastAtOrBefore(count, (i) => this.rows[sequence.first + i].address <= address);
-    return this.rows[sequence.first + row];
+    return { first: sequence.first, index: sequence.first + row };
+  }
+
+  /** The first address behind a row that holds for addresses. */
+  endOf(index: number): bigint {
+    const { rows } = this;
+    let next = index + 1;
+    while (next < rows.length - 1 && rows[next].address === rows[index].address) next++;
+    return rows[next].address;
+  }
+
+  /** Of the rows at the address of the last of them: the last that begins a statement, else the last. */
+  private telling(first: number, last: number): number {
+    const { rows } = this;
+    for (let index = last; index >= first && rows[index].address === rows[last].address; index--) {
+      if ((rows[index].flags & ROW_IS_STATEMENT) !== 0) return index;
+    }
+    return last;
   }
 
   /** The path of a row's file; undefined where the header has no such file. */
-  path(row: LineRow): string | undefined {
+  path(row: Pick<LineRow, "file">): string | undefined {
     return pathOf(this.header, row.file);
   }
 }

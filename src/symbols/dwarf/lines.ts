@@ -1,20 +1,18 @@
 /**
- * Source lines of addresses, read lazily: the first question reads the top entry of every unit (not the entries
- * below it), a question about an address reads the line number program of the one unit that holds it.
+ * Source lines and addresses, in both directions, read lazily: a question about an address reads the line number
+ * program of the one unit that holds it; a question about a file those of the units that name it.
  */
-import { IntervalMap, signedAddress } from "../intervals";
-import { Budget } from "./budget";
-import { DW_AT } from "./constants";
-import { type LineTable, readLineTable } from "./line";
-import { joinPath } from "./lineHeader";
-import { DwarfError } from "./reader";
-import type { AddressRange } from "./rnglists";
+import type { LineInfo, LineRow } from "../debugInfo";
+import { type LineTable, type LineRow as MatrixRow, ROW_IS_STATEMENT, ROW_PROLOGUE_END } from "./line";
+import { joinPath, pathOf } from "./lineHeader";
+import type { DwarfError } from "./reader";
 import type { DwarfSections } from "./sections";
-import { type Unit, type UnitHeader, UnitReader, unitHeaders } from "./unit";
+import type { Unit } from "./unit";
+import { Units } from "./units";
 
 /** A place in a source file. */
 export interface SourceLine {
-  /** The path that the debugging information gives: absolute, unless the build made it relative. */
+  /** Absolute, without `.` and `..`, unless the build made it relative. */
   file: string;
   /** From 1 on. */
   line: number;
@@ -22,98 +20,131 @@ export interface SourceLine {
   directory: string;
 }
 
-/** Steps for the top entries and range lists of one file: a distribution's kernel takes some 500,000. */
-const STEPS = 20_000_000;
+export class DwarfLines implements LineInfo {
+  private readonly units: Units;
+  /** Units by the files that their line tables have code of. */
+  private byFile: Map<string, Unit[]> | undefined;
 
-export class DwarfLines {
-  /** What could not be read, by the first thing wrong with it. The rest works without it. */
-  readonly problems: DwarfError[] = [];
-  private index: UnitIndex | undefined;
-  private readonly tables = new Map<number, LineTable | undefined>();
+  constructor(source: DwarfSections | Units, steps?: number) {
+    this.units = source instanceof Units ? source : new Units(source, steps);
+  }
 
-  /** @param steps the work that reading all units may take, see `Budget` */
-  constructor(
-    private readonly sections: DwarfSections,
-    private readonly steps = STEPS,
-  ) {}
+  get problems(): readonly DwarfError[] {
+    return this.units.problems;
+  }
 
   /** The source line of a linear address as linked; undefined where there is none. Throws nothing: see `problems`. */
   lineOf(address: bigint): SourceLine | undefined {
-    this.index ??= new UnitIndex(this.guarded(() => this.readUnits()) ?? []);
-    const unit = this.index.find(address);
-    return unit === undefined ? undefined : this.guarded(() => this.lineIn(unit, address));
+    const unit = this.units.at(address);
+    const row = unit && this.units.lineTable(unit)?.find(address);
+    if (unit === undefined || row === undefined || row.line === 0) return undefined;
+    const file = this.fileOf(unit, row.file);
+    if (file === undefined) return undefined;
+    return { file, line: row.line, directory: this.units.directoryOf(unit) };
   }
 
-  private lineIn(unit: Unit, address: bigint): SourceLine | undefined {
-    const table = this.tableOf(unit);
-    const row = table?.find(address);
-    if (table === undefined || row === undefined || row.line === 0) return undefined;
-    const path = table.path(row);
-    const directory = unit.text(DW_AT.comp_dir) ?? "";
-    return path === undefined ? undefined : { file: joinPath(directory, path), line: row.line, directory };
+  rowOf(address: bigint): LineRow | undefined {
+    const unit = this.units.at(address);
+    const table = unit && this.units.lineTable(unit);
+    const found = table?.findTelling(address);
+    if (unit === undefined || table === undefined || found === undefined) return undefined;
+    return this.row(unit, table, found);
   }
 
-  private tableOf(unit: Unit): LineTable | undefined {
-    const offset = unit.lineOffset;
-    if (offset === undefined) return undefined;
-    if (!this.tables.has(offset)) {
-      const context = {
-        addressSize: unit.header.encoding.addressSize,
-        directory: unit.text(DW_AT.comp_dir) ?? "",
-      };
-      this.tables.set(
-        offset,
-        this.guarded(() => readLineTable(this.sections, offset, context)),
+  rowsOf(file: string, line: number): readonly LineRow[] {
+    return this.inFile(file, (row) => row.line === line)
+      .map(({ unit, table, index }) => this.row(unit, table, index))
+      .filter((row) => row !== undefined)
+      .sort((a, b) => (a.address < b.address ? -1 : a.address > b.address ? 1 : 0));
+  }
+
+  linesOf(file: string): readonly number[] {
+    const lines = new Set<number>();
+    for (const { table, index } of this.inFile(file, (row) => (row.flags & ROW_IS_STATEMENT) !== 0)) {
+      lines.add(table.rows[index].line);
+    }
+    lines.delete(0);
+    return [...lines].sort((a, b) => a - b);
+  }
+
+  files(): readonly string[] {
+    return [...this.index().keys()].sort();
+  }
+
+  /** The rows of a file that are wanted; those of no length are left out. */
+  private inFile(file: string, wanted: (row: MatrixRow) => boolean) {
+    const found: { unit: Unit; table: LineTable; index: number }[] = [];
+    const path = this.knownName(file);
+    for (const unit of path === undefined ? [] : (this.index().get(path) ?? [])) {
+      const table = this.units.lineTable(unit);
+      if (table === undefined) continue;
+      const numbers = new Set(
+        table.header.files.flatMap((_, number) => (this.fileOf(unit, number) === path ? [number] : [])),
       );
-    }
-    return this.tables.get(offset);
-  }
-
-  /** A unit that cannot be read is left out; a header that cannot be read ends the list. */
-  private readUnits(): Unit[] {
-    const reader = new UnitReader(this.sections, new Budget(this.steps));
-    const headers: UnitHeader[] = [];
-    this.guarded(() => {
-      for (const header of unitHeaders(this.sections)) headers.push(header);
-    });
-    return headers
-      .map((header) => this.guarded(() => reader.read(header)))
-      .filter((unit) => unit !== undefined);
-  }
-
-  private guarded<T>(read: () => T): T | undefined {
-    try {
-      return read();
-    } catch (error) {
-      if (!(error instanceof DwarfError)) throw error;
-      if (this.problems.length < MOST_PROBLEMS) this.problems.push(error);
-      return undefined;
-    }
-  }
-}
-
-const MOST_PROBLEMS = 100;
-
-/** Units by the addresses of their code. */
-class UnitIndex {
-  private readonly owners: Unit[] = [];
-  private readonly intervals: IntervalMap;
-
-  constructor(units: readonly Unit[]) {
-    const ranges: AddressRange[] = [];
-    for (const unit of units) {
-      for (const range of unit.ranges) {
-        ranges.push(range);
-        this.owners.push(unit);
+      for (const index of table.indexes()) {
+        const row = table.rows[index];
+        if (numbers.has(row.file) && wanted(row)) found.push({ unit, table, index });
       }
     }
-    const starts = Float64Array.from(ranges, ({ start }) => signedAddress(start));
-    const ends = Float64Array.from(ranges, ({ start, end }) => signedAddress(start) + Number(end - start));
-    const order = Uint32Array.from(ranges.keys()).sort((a, b) => starts[a] - starts[b] || a - b);
-    this.intervals = IntervalMap.build(starts, ends, order);
+    return found;
   }
 
-  find(address: bigint): Unit | undefined {
-    return this.owners[this.intervals.find(address)];
+  /** A file by its whole path; else the only one that ends in the given parts of a path. */
+  private knownName(file: string): string | undefined {
+    const index = this.index();
+    if (index.has(file)) return file;
+    if (file.startsWith("/")) return undefined;
+    const ends = [...index.keys()].filter((known) => known.endsWith(`/${file}`));
+    return ends.length === 1 ? ends[0] : undefined;
+  }
+
+  private index(): Map<string, Unit[]> {
+    if (this.byFile !== undefined) return this.byFile;
+    const byFile = new Map<string, Unit[]>();
+    for (const unit of this.units.all) {
+      const table = this.units.lineTable(unit);
+      if (table === undefined) continue;
+      const used = new Set<number>();
+      for (const index of table.indexes()) used.add(table.rows[index].file);
+      for (const path of new Set([...used].map((number) => this.fileOf(unit, number)))) {
+        if (path === undefined) continue;
+        const units = byFile.get(path);
+        if (units === undefined) byFile.set(path, [unit]);
+        else units.push(unit);
+      }
+    }
+    this.byFile = byFile;
+    return byFile;
+  }
+
+  private row(unit: Unit, table: LineTable, index: number): LineRow | undefined {
+    const { address, file, line, column, flags } = table.rows[index];
+    const path = this.fileOf(unit, file);
+    if (path === undefined) return undefined;
+    return {
+      address,
+      file: path,
+      line,
+      column,
+      statement: (flags & ROW_IS_STATEMENT) !== 0,
+      prologueEnd: (flags & ROW_PROLOGUE_END) !== 0,
+      end: table.endOf(index),
+    };
+  }
+
+  private readonly paths = new Map<Unit, Map<number, string | undefined>>();
+
+  private fileOf(unit: Unit, file: number): string | undefined {
+    let paths = this.paths.get(unit);
+    if (paths === undefined) {
+      paths = new Map();
+      this.paths.set(unit, paths);
+    }
+    if (!paths.has(file)) {
+      const table = this.units.lineTable(unit);
+      const path = table === undefined ? undefined : pathOf(table.header, file);
+      paths.set(file, path === undefined ? undefined : joinPath(this.units.directoryOf(unit), path));
+    }
+    return paths.get(file);
   }
 }

@@ -13,6 +13,13 @@ export interface DwarfSections {
   readonly ranges: DwarfSection;
   /** Range lists of DWARF 5. */
   readonly rnglists: DwarfSection;
+  /** Location lists up to DWARF 4. */
+  readonly loc: DwarfSection;
+  /** Location lists of DWARF 5. */
+  readonly loclists: DwarfSection;
+  readonly frame: DwarfSection;
+  /** Call frame information as it is loaded with the image; its addresses are relative to where it is linked. */
+  readonly ehFrame: DwarfSection;
 }
 
 const NAMES: Readonly<Record<keyof DwarfSections, string>> = {
@@ -25,6 +32,10 @@ const NAMES: Readonly<Record<keyof DwarfSections, string>> = {
   addr: ".debug_addr",
   ranges: ".debug_ranges",
   rnglists: ".debug_rnglists",
+  loc: ".debug_loc",
+  loclists: ".debug_loclists",
+  frame: ".debug_frame",
+  ehFrame: ".eh_frame",
 };
 
 /** @param contents the bytes of a section by its name, undefined where the file has none */

@@ -31,8 +31,18 @@ export interface Unit {
   /** Its line number program in .debug_line. */
   readonly lineOffset: number | undefined;
   readonly ranges: readonly AddressRange[];
+  /** Where range and location lists count from, and the unit's indexes. */
+  readonly context: UnitContext;
+  /** How its entries are laid out. */
+  readonly abbreviations: AbbreviationTable;
   /** The text of DW_AT.name or DW_AT.comp_dir, read when asked for. @throws DwarfError */
   text(attribute: number): string | undefined;
+}
+
+/** What the values of a unit's entries are resolved by. */
+export interface UnitContext extends RangeContext {
+  readonly strOffsetsBase: number;
+  readonly loclistsBase: number;
 }
 
 /** The headers of all units, in file order; the units themselves are stepped over. @throws DwarfError */
@@ -81,27 +91,34 @@ export class UnitReader {
   /** @throws DwarfError */
   read(header: UnitHeader): Unit {
     const reader = new DwarfReader(this.sections.info, header.entries, header.end);
-    const abbreviation = this.abbreviation(reader, header);
+    const abbreviations = this.abbreviationsOf(header);
+    const abbreviation = this.abbreviation(reader, abbreviations);
     const values = this.attributes(reader, abbreviation, header.encoding);
     const { encoding } = header;
     const bases = basesOf(values, encoding);
     const low = addressOf(this.sections, values.get(DW_AT.low_pc), encoding, bases.addrBase);
-    const context: RangeContext = { encoding, base: low ?? 0n, ...bases };
+    const context: UnitContext = { encoding, base: low ?? 0n, ...bases };
     return {
       header,
       tag: abbreviation.tag,
       lineOffset: offsetOf(values.get(DW_AT.stmt_list)),
-      ranges: this.ranges(values, low, context),
+      ranges: rangesOf(this.sections, values, context, this.budget),
+      context,
+      abbreviations,
       text: (attribute) => stringOf(this.sections, values.get(attribute), encoding, bases.strOffsetsBase),
     };
   }
 
-  private abbreviation(reader: DwarfReader, header: UnitHeader): Abbreviation {
+  private abbreviationsOf(header: UnitHeader): AbbreviationTable {
     let table = this.abbreviations.get(header.abbrevOffset);
     if (table === undefined) {
       table = new AbbreviationTable(this.sections.abbrev, header.abbrevOffset, this.budget);
       this.abbreviations.set(header.abbrevOffset, table);
     }
+    return table;
+  }
+
+  private abbreviation(reader: DwarfReader, table: AbbreviationTable): Abbreviation {
     const at = reader.position;
     const code = reader.uleb();
     const abbreviation = table.get(code);
@@ -121,26 +138,28 @@ export class UnitReader {
     }
     return values;
   }
+}
 
-  private ranges(
-    values: ReadonlyMap<number, FormValue>,
-    low: bigint | undefined,
-    context: RangeContext,
-  ): readonly AddressRange[] {
-    const list = values.get(DW_AT.ranges);
-    if (list?.class === "range-list-index")
-      return rangeListAtIndex(this.sections, list.index, context, this.budget);
-    const offset = offsetOf(list);
-    if (offset !== undefined) return rangeList(this.sections, offset, context, this.budget);
-    const high = values.get(DW_AT.high_pc);
-    if (low === undefined || high === undefined) return [];
-    // A constant is the length (2.17.2).
-    const end =
-      high.class === "constant"
-        ? BigInt.asUintN(64, low + high.value)
-        : addressOf(this.sections, high, context.encoding, context.addrBase);
-    return end === undefined || end <= low ? [] : [{ start: low, end }];
-  }
+/** The code of an entry: its range list, or from DW_AT.low_pc to DW_AT.high_pc (2.17). @throws DwarfError */
+export function rangesOf(
+  sections: DwarfSections,
+  values: ReadonlyMap<number, FormValue>,
+  context: RangeContext,
+  budget: Budget,
+): readonly AddressRange[] {
+  const list = values.get(DW_AT.ranges);
+  if (list?.class === "range-list-index") return rangeListAtIndex(sections, list.index, context, budget);
+  const offset = offsetOf(list);
+  if (offset !== undefined) return rangeList(sections, offset, context, budget);
+  const low = addressOf(sections, values.get(DW_AT.low_pc), context.encoding, context.addrBase);
+  const high = values.get(DW_AT.high_pc);
+  if (low === undefined || high === undefined) return [];
+  // A constant is the length (2.17.2).
+  const end =
+    high.class === "constant"
+      ? BigInt.asUintN(64, low + high.value)
+      : addressOf(sections, high, context.encoding, context.addrBase);
+  return end === undefined || end <= low ? [] : [{ start: low, end }];
 }
 
 /** Where the unit's indexes count from; without the attributes behind the header of the section's first table. */
@@ -150,11 +169,12 @@ function basesOf(values: ReadonlyMap<number, FormValue>, { offsetSize }: Encodin
     addrBase: offsetOf(values.get(DW_AT.addr_base)) ?? (short ? 8 : 16),
     strOffsetsBase: offsetOf(values.get(DW_AT.str_offsets_base)) ?? (short ? 8 : 16),
     rnglistsBase: offsetOf(values.get(DW_AT.rnglists_base)) ?? (short ? 12 : 20),
+    loclistsBase: offsetOf(values.get(DW_AT.loclists_base)) ?? (short ? 12 : 20),
   };
 }
 
 /** An offset into another section: DW_FORM_sec_offset, or data4 and data8 before DWARF 4. */
-function offsetOf(value: FormValue | undefined): number | undefined {
+export function offsetOf(value: FormValue | undefined): number | undefined {
   if (value?.class === "section-offset") return value.offset;
   return value?.class === "constant" ? Number(value.value) : undefined;
 }
