@@ -34,6 +34,7 @@ export type Request =
   | RunRequest
   | { command: "help" }
   | { command: "version" }
+  | { command: "dap" }
   | { command: "list"; json: boolean };
 
 type Values = Readonly<Record<string, string | boolean | string[] | undefined>>;
@@ -47,6 +48,7 @@ export function parseCommandLine(argv: readonly string[]): Request {
   if (values.version === true) return { command: "version" };
   const [command, ...rest] = positionals;
   if (values.help === true || command === undefined || command === "help") return { command: "help" };
+  if (command === "dap") return { command: "dap" };
   if (command === "list") return { command: "list", json: values.json === true };
   if (command !== "run") {
     throw new UsageError(

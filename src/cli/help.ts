@@ -16,6 +16,7 @@ export function helpText(): string {
     "",
     "  pagewalk run PROGRAM [options]   PROGRAM: a bundled program or an image file",
     "  pagewalk list [--json]           the bundled programs and their settings",
+    "  pagewalk dap                     the debug adapter on standard input and output, for editors",
     "",
     "Options of run",
     ...columns(options.map((option) => [optionName(option), option.help])),

@@ -17,6 +17,8 @@ export interface CliIo {
   interrupted(): boolean;
   /** Whether nobody reads the output any more (the other end of a pipe is closed). */
   outputClosed(): boolean;
+  /** Speaks the Debug Adapter Protocol on standard input and output, until the client is gone. */
+  serveDap(): Promise<void>;
   /** Whether stack traces of internal errors are wanted. */
   readonly debug: boolean;
   readonly version: string;

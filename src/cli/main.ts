@@ -39,6 +39,9 @@ async function perform(request: Request, io: CliIo): Promise<number> {
     case "list":
       io.stdout(listPrograms(request.json));
       return EXIT_OK;
+    case "dap":
+      await io.serveDap();
+      return EXIT_OK;
     case "run":
       return run(request, io);
   }

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { serveDap } from "./dap";
 import { EXIT_INTERRUPTED } from "./exitStatus";
 import type { CliIo } from "./io";
 
@@ -34,6 +35,7 @@ export function nodeIo(root: string): CliIo {
     breathe: () => new Promise((resolve) => setImmediate(resolve)),
     interrupted: () => interrupted,
     outputClosed: () => closed,
+    serveDap: () => serveDap(root),
     debug: (process.env.PAGEWALK_DEBUG ?? "") !== "",
     version: (JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string }).version,
   };

@@ -8,7 +8,7 @@ import type { Cpu } from "../machine/cpu/cpu";
 import { CpuFault, vectorName } from "../machine/cpu/fault";
 import { readMsr, writeMsr } from "../machine/cpu/msr";
 import { R_SEGMENT_BASE, REGISTER_NAMES, SEGMENT_NAMES } from "../machine/cpu/registers";
-import { CR0_BITS, CR4_BITS, EFER_BITS, RFLAGS_BITS, type RegisterBit } from "./registerBits";
+import { CR0_BITS, CR4_BITS, EFER_BITS, type RegisterBit, RFLAGS_BITS } from "./registerBits";
 
 export type RegisterGroup = "general" | "control" | "segments" | "msrs";
 
@@ -58,13 +58,15 @@ const VISIBLE_SEGMENTS: readonly [name: string, index: number][] = [
 
 /** Every register, group by group in the order in which they are shown. */
 export const REGISTERS: readonly RegisterDescription[] = [
-  ...REGISTER_NAMES.map((name, index): RegisterDescription => ({
-    name,
-    group: "general",
-    width: 64,
-    read: (c) => c.getRegister(index),
-    write: (c, value) => c.setRegister(index, value),
-  })),
+  ...REGISTER_NAMES.map(
+    (name, index): RegisterDescription => ({
+      name,
+      group: "general",
+      width: 64,
+      read: (c) => c.getRegister(index),
+      write: (c, value) => c.setRegister(index, value),
+    }),
+  ),
   {
     name: "rip",
     group: "general",
@@ -99,29 +101,35 @@ export const REGISTERS: readonly RegisterDescription[] = [
   { name: "cr4", group: "control", width: 32, bits: CR4_BITS, read: (c) => low(c.cr4), write: writeCr4 },
   { name: "cr8", group: "control", width: 64, read: (c) => c.taskPriority },
   { name: "efer", group: "control", width: 64, bits: EFER_BITS, read: (c) => low(c.efer), write: writeEfer },
-  ...VISIBLE_SEGMENTS.map(([name, index]): RegisterDescription => ({
-    name,
-    group: "segments",
-    width: 16,
-    read: (c) => BigInt(c.selectors[index]),
-  })),
-  ...VISIBLE_SEGMENTS.map(([name, index]): RegisterDescription => ({
-    name: `${name}_base`,
-    group: "segments",
-    width: 64,
-    read: (c) => c.pair(R_SEGMENT_BASE + 2 * index),
-  })),
+  ...VISIBLE_SEGMENTS.map(
+    ([name, index]): RegisterDescription => ({
+      name,
+      group: "segments",
+      width: 16,
+      read: (c) => BigInt(c.selectors[index]),
+    }),
+  ),
+  ...VISIBLE_SEGMENTS.map(
+    ([name, index]): RegisterDescription => ({
+      name: `${name}_base`,
+      group: "segments",
+      width: 64,
+      read: (c) => c.pair(R_SEGMENT_BASE + 2 * index),
+    }),
+  ),
   { name: "gdtr_base", group: "segments", width: 64, read: (c) => c.gdtBase },
   { name: "gdtr_limit", group: "segments", width: 16, read: (c) => BigInt(c.gdtLimit) },
   { name: "idtr_base", group: "segments", width: 64, read: (c) => c.idtBase },
   { name: "idtr_limit", group: "segments", width: 16, read: (c) => BigInt(c.idtLimit) },
-  ...MSRS.map(([name, index]): RegisterDescription => ({
-    name,
-    group: "msrs",
-    width: 64,
-    read: (c) => readMsr(c, index),
-    write: (c, value) => writeMsr(c, index, value),
-  })),
+  ...MSRS.map(
+    ([name, index]): RegisterDescription => ({
+      name,
+      group: "msrs",
+      width: 64,
+      read: (c) => readMsr(c, index),
+      write: (c, value) => writeMsr(c, index, value),
+    }),
+  ),
 ];
 
 /** Narrower names of general registers: where they lie in which register. */
@@ -129,7 +137,11 @@ const PARTS = new Map<string, { whole: string; shift: number; width: number }>()
 for (const [index, name] of REGISTER_NAMES.entries()) {
   const letter = name.slice(1, -1);
   if (index >= 8) {
-    for (const [suffix, width] of [["d", 32], ["w", 16], ["b", 8]] as const) {
+    for (const [suffix, width] of [
+      ["d", 32],
+      ["w", 16],
+      ["b", 8],
+    ] as const) {
       PARTS.set(`${name}${suffix}`, { whole: name, shift: 0, width });
     }
     continue;

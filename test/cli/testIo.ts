@@ -31,6 +31,7 @@ export async function pagewalk(argv: readonly string[], world: Partial<CliIo> = 
     interrupted: () => false,
     outputClosed: () => false,
     debug: false,
+    serveDap: () => Promise.resolve(),
     version: "1.2.3",
     ...world,
   };

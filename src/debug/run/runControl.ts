@@ -4,6 +4,7 @@
  *
  * Invariant: between slices the machine stands between two instructions, and looking at it is safe.
  */
+import type { DataChange } from "../../machine/dataBreakpoints";
 import { EVENT_KINDS, type EventKind, type MachineEvent } from "../../machine/events";
 import type { Machine, RunResult } from "../../machine/machine";
 import { MemoryExhaustedError } from "../../machine/memory";
@@ -19,7 +20,7 @@ export interface StopPolicy {
   /** Whether an event is to stop. Called once for each event. */
   stopsAt(event: MachineEvent): boolean;
   /** Whether a change of data is to stop. */
-  dataChanged(): boolean;
+  dataChanged(change: DataChange): boolean;
 }
 
 /** Milliseconds between two chances for others. */
@@ -38,6 +39,7 @@ export class RunControl {
   private stopping: MachineEvent[] = [];
   /** An exception waits that no filter wants to stop on, in a motion of one instruction. */
   private stepping = false;
+  private quiet = false;
   private failure: unknown;
   private slice = FIRST_SLICE;
   private breath = 0;
@@ -68,6 +70,18 @@ export class RunControl {
   /** Asks a run to stop at the end of its slice. */
   pause(): void {
     this.pauseAsked = true;
+  }
+
+  /** Changes the machine from outside: what that sets off is the user's doing, and no event of the guest. */
+  quietly<T>(change: () => T): T {
+    this.quiet = true;
+    try {
+      return change();
+    } finally {
+      this.quiet = false;
+      this.machine.cpu.stopRequested = false;
+      this.machine.cpu.leave = false;
+    }
   }
 
   /** Goes on until something stops it. */
@@ -169,7 +183,7 @@ export class RunControl {
   private stopOf(result: RunResult): Stop | undefined {
     if (result.reason === "ended") return { kind: "end", event: result.event };
     if (this.stopping.length > 0) return { kind: "event", events: this.stopping.sort(byTelling) };
-    if (result.reason === "data" && this.policy.dataChanged()) {
+    if (result.reason === "data" && this.policy.dataChanged(result.change)) {
       return { kind: "data", change: result.change, rip: this.machine.cpu.rip };
     }
     return undefined;
@@ -188,6 +202,7 @@ export class RunControl {
 
   /** Thrown through the machine, an error would leave it half way through an instruction. */
   private take(event: MachineEvent): boolean {
+    if (this.quiet) return false;
     try {
       return this.stopsAt(event);
     } catch (error) {

@@ -6,6 +6,8 @@ export type Stop =
   | { readonly kind: "entry" }
   | { readonly kind: "step" }
   | { readonly kind: "pause" }
+  /** The user put RIP elsewhere. */
+  | { readonly kind: "goto" }
   | { readonly kind: "breakpoint"; readonly ids: readonly number[] }
   /** An event that somebody wants to stop on; a fault is not delivered yet. The most telling one first. */
   | { readonly kind: "event"; readonly events: readonly MachineEvent[] }

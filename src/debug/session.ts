@@ -1,0 +1,302 @@
+/**
+ * A debugging session: requests come in, responses and events go out. What the requests do stands in `requests/`, by
+ * topic; here is what they share: the debuggee, the breakpoints, and the way from a stop to the client.
+ *
+ * Invariants: a request is answered exactly once; an error in one leaves the session as it was; while the debuggee
+ * runs, nothing that needs it to stand still is answered.
+ */
+import type { DebugProtocol } from "@vscode/debugprotocol";
+import type { MachineEvent } from "../machine/events";
+import { type Files, launch } from "../target/launch";
+import type { Target } from "../target/target";
+import { Breakpoints } from "./breakpoints/breakpoints";
+import { DataBreakpoints } from "./breakpoints/dataBreakpoints";
+import { ExceptionFilters } from "./breakpoints/exceptionFilters";
+import { Debuggee } from "./debuggee";
+import { Dispatcher, RequestError } from "./dispatcher";
+import { Evaluation } from "./evaluation";
+import { EventLog } from "./eventLog/eventLog";
+import { type LaunchSettings, readLaunch } from "./launch";
+import { MemoryMap } from "./memoryMap/memoryMap";
+import { PageTables } from "./pageTables/pageTables";
+import { registerBreakpointRequests } from "./requests/breakpoints";
+import { registerDataRequests } from "./requests/data";
+import { registerExecutionRequests } from "./requests/execution";
+import { registerLifecycleRequests } from "./requests/lifecycle";
+import { registerMemoryRequests } from "./requests/memory";
+import { registerSourceRequests } from "./requests/sources";
+import { registerStackRequests } from "./requests/stack";
+import { registerViewRequests } from "./requests/views";
+import type { Motions } from "./run/motion";
+import type { StopPolicy } from "./run/runControl";
+import type { Stop } from "./run/stop";
+import type { SourceFiles } from "./sources";
+import { stoppedBody } from "./stopped";
+
+/** The one CPU. */
+export const THREAD_ID = 1;
+
+/** What a session needs of the process that it runs in. */
+export interface SessionHost {
+  readonly files: Files & SourceFiles;
+  /** Source path prefixes of the bundled programs, and where they are. */
+  readonly bundledSources: Readonly<Record<string, string>>;
+  /** Sends an event to the client. */
+  send(event: string, body?: unknown): void;
+  breathe(): Promise<void>;
+  /** Milliseconds, monotonic. */
+  now(): number;
+}
+
+export class Session {
+  readonly dispatcher = new Dispatcher();
+  readonly breakpoints: Breakpoints;
+  readonly dataBreakpoints: DataBreakpoints;
+  readonly filters: ExceptionFilters;
+  readonly evaluation: Evaluation;
+  /** What the client told of itself. */
+  client = { linesStartAt1: true, columnsStartAt1: true, supportsInvalidatedEvent: false };
+  private current: Parts | undefined;
+  private over = false;
+  private readonly afterwards: (() => void)[] = [];
+
+  constructor(readonly host: SessionHost) {
+    const say = (text: string) => this.say(text);
+    const target = () => this.debuggee.target;
+    this.evaluation = new Evaluation(() => this.debuggee);
+    this.breakpoints = new Breakpoints(target, this.evaluation, say);
+    this.dataBreakpoints = new DataBreakpoints(target, this.breakpoints);
+    this.filters = new ExceptionFilters(this.evaluation, say);
+    registerLifecycleRequests(this);
+    registerBreakpointRequests(this);
+    registerExecutionRequests(this);
+    registerStackRequests(this);
+    registerDataRequests(this);
+    registerMemoryRequests(this);
+    registerSourceRequests(this);
+    registerViewRequests(this);
+  }
+
+  /** The debuggee, running or not. @throws RequestError before a launch */
+  get debuggee(): Debuggee {
+    return this.parts.debuggee;
+  }
+
+  /** The debuggee and what watches it for the views. @throws RequestError before a launch */
+  get parts(): Parts {
+    if (this.current === undefined) throw new RequestError("nothing has been launched yet");
+    return this.current;
+  }
+
+  get launched(): boolean {
+    return this.current !== undefined;
+  }
+
+  /** The debuggee, standing still. @throws RequestError while it runs */
+  get stopped(): Debuggee {
+    const { debuggee } = this;
+    if (debuggee.control.isRunning) throw new RequestError("the debuggee is running: pause it first");
+    return debuggee;
+  }
+
+  /**
+   * Boots what a launch configuration says.
+   * @throws LaunchError, UsageError, CpuModelError, ImageError
+   */
+  async launch(args: unknown): Promise<void> {
+    const settings = readLaunch(args);
+    const target = await launch(settings.request, this.host.files);
+    this.current = this.partsOf(target, settings);
+    this.debuggee.want(this.filters.kinds);
+    this.tellProblems(target);
+  }
+
+  /** Boots the same, or another configuration, from its first instruction; breakpoints stay. */
+  async relaunch(args: unknown): Promise<void> {
+    const settings = args === undefined ? this.debuggee.settings : readLaunch(args);
+    const target = await launch(settings.request, this.host.files);
+    const { breakpoints } = this;
+    this.current = this.partsOf(target, settings);
+    this.debuggee.want(this.filters.kinds);
+    for (const breakpoint of breakpoints.retarget()) {
+      this.host.send("breakpoint", { reason: "changed", breakpoint: protocolBreakpoint(breakpoint) });
+    }
+    this.dataBreakpoints.resolve();
+    this.tellProblems(target);
+  }
+
+  /** The first motion of a debuggee: none where it is to stop on entry. */
+  begin(): void {
+    const { debuggee } = this;
+    this.say(`Booting: ${debuggee.target.details}\n`);
+    if (debuggee.settings.stopOnEntry && !debuggee.settings.noDebug) this.stop({ kind: "entry" });
+    else this.go((control) => control.continue());
+  }
+
+  /** Does something once the request that is being answered has its response. */
+  afterResponse(action: () => void): void {
+    this.afterwards.push(action);
+  }
+
+  /** The request had no success: what was to follow it does not. */
+  forget(): void {
+    this.afterwards.length = 0;
+  }
+
+  /** The response of a request is out. */
+  responded(): void {
+    for (const action of this.afterwards.splice(0)) action();
+  }
+
+  /** @throws RequestError unless the debuggee stands at its entry and was not told to go */
+  stoppedAtStart(): void {
+    const { debuggee } = this;
+    if (debuggee.control.isRunning || debuggee.stop !== undefined) {
+      throw new RequestError("the configuration is done already");
+    }
+  }
+
+  /** The user put the debuggee elsewhere: a stop without a motion. */
+  standAt(reason: "goto"): void {
+    this.stop({ kind: reason });
+  }
+
+  /** Lets the debuggee go on; the stop is told when it comes. @throws RequestError where it runs or is over */
+  resume(motions?: Motions): void {
+    const { control, stop } = this.stopped;
+    if (control.ended !== undefined || stop?.kind === "failure") {
+      this.end();
+      return;
+    }
+    this.go(() => (motions === undefined ? control.continue() : control.step(motions)));
+  }
+
+  /** Ends the session: the guest is over, or the user had enough. */
+  end(): void {
+    if (this.over) return;
+    this.over = true;
+    const ended = this.current?.debuggee.control.ended;
+    this.current?.debuggee.control.pause();
+    if (ended?.event === "exit") this.host.send("exited", { exitCode: ended.status });
+    this.host.send("terminated");
+  }
+
+  /** A line for the debug console. */
+  say(text: string, category: "console" | "stdout" | "important" = "console"): void {
+    this.host.send("output", { category, output: text.endsWith("\n") ? text : `${text}\n` });
+  }
+
+  /** The user changed registers or memory: what the client shows of them is old. */
+  changed(areas: readonly string[]): void {
+    this.debuggee.stack.invalidate();
+    this.parts.pageTables.invalidate();
+    if (this.client.supportsInvalidatedEvent) this.host.send("invalidated", { areas });
+  }
+
+  private go(move: (control: Debuggee["control"]) => Promise<Stop>): void {
+    const { debuggee, pageTables, memoryMap } = this.parts;
+    debuggee.invalidate();
+    debuggee.stop = undefined;
+    pageTables.onResume();
+    memoryMap.onResume();
+    move(debuggee.control).then(
+      (stop) => {
+        if (this.current?.debuggee === debuggee && !this.over) this.stop(stop);
+      },
+      (error: unknown) => this.fail(error),
+    );
+  }
+
+  private stop(stop: Stop): void {
+    const { debuggee, pageTables, memoryMap } = this.parts;
+    debuggee.target.machine.serial.flush();
+    debuggee.invalidate();
+    debuggee.stop = stop;
+    this.dataBreakpoints.resolve();
+    pageTables.onStop();
+    memoryMap.onStop();
+    if (stop.kind === "end" && (debuggee.settings.noDebug || !this.filters.kinds.has(stop.event.event))) {
+      this.end();
+      return;
+    }
+    this.host.send("stopped", stoppedBody(stop, debuggee, this.lastData));
+  }
+
+  /** An error of ours: the session ends with a message, and nothing else does. */
+  fail(error: unknown): void {
+    const message = error instanceof Error ? error.message : String(error);
+    this.say(`Pagewalk failed: ${message}. The session ends.`, "important");
+    this.end();
+  }
+
+  private lastData: { ids: readonly number[]; labels: readonly string[] } | undefined;
+
+  private readonly policy: StopPolicy = {
+    addresses: () => (this.ignoring ? NONE : this.breakpoints.addresses),
+    arrived: (rip) => (this.ignoring ? undefined : this.breakpoints.arrived(rip)),
+    stopsAt: (event) => !this.ignoring && this.filters.stopsAt(event),
+    dataChanged: (change) => {
+      this.lastData = this.ignoring ? undefined : this.dataBreakpoints.stopsAt(change);
+      return this.lastData !== undefined;
+    },
+  };
+
+  private get ignoring(): boolean {
+    return this.debuggee.settings.noDebug;
+  }
+
+  private partsOf(target: Target, settings: LaunchSettings): Parts {
+    const { files, bundledSources, breathe, now } = this.host;
+    const eventLog = new EventLog(target);
+    const debuggee = new Debuggee(target, settings, {
+      files,
+      policy: this.policy,
+      bundledSources,
+      breathe,
+      now,
+      event: (event) => this.record(event, eventLog),
+    });
+    return { debuggee, eventLog, pageTables: new PageTables(target), memoryMap: new MemoryMap(target, now) };
+  }
+
+  private record(event: MachineEvent, eventLog: EventLog): void {
+    if (event.event === "serial") this.say(event.text, "stdout");
+    eventLog.record(event);
+  }
+
+  private tellProblems(target: Target): void {
+    const [problem, ...more] = target.symbols.problems;
+    if (problem === undefined) return;
+    this.say(
+      `Symbols are incomplete: ${problem.message}${more.length > 0 ? ` (and ${more.length} more)` : ""}`,
+    );
+  }
+}
+
+/** A debuggee with what watches it for the views. */
+export interface Parts {
+  readonly debuggee: Debuggee;
+  readonly eventLog: EventLog;
+  readonly pageTables: PageTables;
+  readonly memoryMap: MemoryMap;
+}
+
+const NONE: ReadonlySet<bigint> = new Set();
+
+/** A breakpoint as the protocol has it. */
+export function protocolBreakpoint(breakpoint: {
+  id: number;
+  verified: boolean;
+  message?: string;
+  line?: number;
+  addresses: readonly bigint[];
+}): DebugProtocol.Breakpoint {
+  const { id, verified, message, line, addresses } = breakpoint;
+  return {
+    id,
+    verified,
+    ...(message === undefined ? {} : { message }),
+    ...(line === undefined ? {} : { line }),
+    ...(addresses.length === 0 ? {} : { instructionReference: `0x${addresses[0].toString(16)}` }),
+  };
+}

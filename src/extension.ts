@@ -1,0 +1,22 @@
+/** The extension's roof: puts the debugger and the views together. The machine is in the debug adapter's worker. */
+import type * as vscode from "vscode";
+import { registerDebugging } from "./views/debugging/register";
+import { registerEventLog } from "./views/eventLog/register";
+import { registerHover } from "./views/hover/register";
+import { registerMemoryPages } from "./views/memory/register";
+import { registerMemoryMap } from "./views/memoryMap/register";
+import { registerPageTables } from "./views/pageTables/register";
+import { Sessions } from "./views/sessions";
+
+export function activate(context: vscode.ExtensionContext): void {
+  const sessions = new Sessions();
+  context.subscriptions.push(
+    sessions,
+    registerDebugging(context),
+    registerPageTables(sessions),
+    registerEventLog(sessions),
+    registerMemoryPages(sessions),
+    registerHover(sessions),
+    registerMemoryMap(context, sessions),
+  );
+}

@@ -1,0 +1,142 @@
+/** The Memory Map view: its page, and the messages to and from it. */
+import * as v from "valibot";
+import * as vscode from "vscode";
+import { fromPage, type ToPage } from "../../../webview/messages";
+import { MEMORY_MAP } from "../../debug/protocol/memoryMap";
+import { ask } from "../ask";
+import type { Sessions } from "../sessions";
+
+const VIEW = "pagewalk.memoryMap";
+
+class MemoryMapView implements vscode.WebviewViewProvider, vscode.Disposable {
+  private view: vscode.WebviewView | undefined;
+  /** What is to be selected once the page is there. */
+  private wanted: ToPage | undefined;
+  private readonly listening: vscode.Disposable;
+
+  constructor(
+    private readonly extension: vscode.Uri,
+    private readonly sessions: Sessions,
+  ) {
+    this.listening = sessions.onDidChange(() => void this.refresh());
+  }
+
+  dispose(): void {
+    this.listening.dispose();
+  }
+
+  resolveWebviewView(view: vscode.WebviewView): void {
+    this.view = view;
+    const dist = vscode.Uri.joinPath(this.extension, "dist");
+    view.webview.options = { enableScripts: true, localResourceRoots: [dist] };
+    view.webview.onDidReceiveMessage((message) => this.take(message));
+    view.onDidDispose(() => {
+      this.view = undefined;
+    });
+    view.onDidChangeVisibility(() => void this.refresh());
+    view.webview.html = pageHtml(view.webview, dist);
+  }
+
+  /** Shows the view with a place selected. */
+  async select(physical: string | undefined, linear: string | undefined): Promise<void> {
+    this.wanted = {
+      type: "select",
+      ...(physical === undefined ? {} : { physical }),
+      ...(linear === undefined ? {} : { linear }),
+    };
+    await vscode.commands.executeCommand(`${VIEW}.focus`);
+    await this.refresh();
+  }
+
+  private take(message: unknown): void {
+    const read = v.safeParse(fromPage, message);
+    if (!read.success) return;
+    if (read.output.type === "ready") {
+      void this.refresh();
+      return;
+    }
+    const { command, argument } = read.output;
+    void vscode.commands.executeCommand(`pagewalk.${command}`, argument);
+  }
+
+  private async refresh(): Promise<void> {
+    const { view, sessions } = this;
+    if (view === undefined || !view.visible) return;
+    const { session, state } = sessions;
+    this.post({ type: "state", state: state ?? "none" });
+    if (session === undefined || state !== "stopped") return;
+    try {
+      const map = await ask(session, MEMORY_MAP, {});
+      this.post({
+        type: "map",
+        map: {
+          ...map,
+          owners: [...map.owners],
+          pools: map.pools.map((pool) => ({ ...pool, reached: [...pool.reached] })),
+          mapped: map.mapped.map((range) => ({ ...range, flags: [...range.flags] })),
+        },
+      });
+    } catch (error) {
+      this.post({ type: "problem", text: error instanceof Error ? error.message : String(error) });
+    }
+    if (this.wanted !== undefined) {
+      this.post(this.wanted);
+      this.wanted = undefined;
+    }
+  }
+
+  private post(message: ToPage): void {
+    void this.view?.webview.postMessage(message);
+  }
+}
+
+function pageHtml(webview: vscode.Webview, dist: vscode.Uri): string {
+  const nonce = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) =>
+    byte.toString(16).padStart(2, "0"),
+  ).join("");
+  const script = webview.asWebviewUri(vscode.Uri.joinPath(dist, "memoryMap.js"));
+  const style = webview.asWebviewUri(vscode.Uri.joinPath(dist, "memoryMap.css"));
+  const policy = `default-src 'none'; script-src 'nonce-${nonce}'; style-src ${webview.cspSource}; font-src ${webview.cspSource}`;
+  return `<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="${policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="stylesheet" href="${style}">
+<title>Memory Map</title>
+</head>
+<body data-state="none">
+<div id="welcome">
+<p>Boot a program to see who owns each page of its memory, and what leads there.</p>
+<vscode-button id="start">Boot a Program</vscode-button>
+</div>
+<header>
+<vscode-button id="zoom-in" appearance="secondary" aria-label="Zoom in">+</vscode-button>
+<vscode-button id="zoom-out" appearance="secondary" aria-label="Zoom out">−</vscode-button>
+<vscode-button id="whole" appearance="secondary">Show all</vscode-button>
+<vscode-text-field id="address" placeholder="Go to 0x…" aria-label="Go to an address"></vscode-text-field>
+<vscode-checkbox id="as-table">As a table</vscode-checkbox>
+<span id="status" role="status"></span>
+</header>
+<main><div id="picture"></div><div id="details"></div></main>
+<div id="legend"></div>
+<script nonce="${nonce}" src="${script}"></script>
+</body>
+</html>`;
+}
+
+/** Registers the view and its command. */
+export function registerMemoryMap(context: vscode.ExtensionContext, sessions: Sessions): vscode.Disposable {
+  const view = new MemoryMapView(context.extensionUri, sessions);
+  return vscode.Disposable.from(
+    view,
+    vscode.window.registerWebviewViewProvider(VIEW, view),
+    vscode.commands.registerCommand("pagewalk.showMemoryMap", (physical?: unknown, linear?: unknown) =>
+      view.select(
+        typeof physical === "string" ? physical : undefined,
+        typeof linear === "string" ? linear : undefined,
+      ),
+    ),
+  );
+}

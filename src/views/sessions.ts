@@ -1,0 +1,91 @@
+/** The debug session that the views show, and what becomes of it: they learn of it from the protocol alone. */
+import type { DebugProtocol } from "@vscode/debugprotocol";
+import * as vscode from "vscode";
+import { DEBUG_TYPE } from "./debugging/configurations";
+
+export type SessionState = "starting" | "running" | "stopped";
+
+export class Sessions implements vscode.Disposable {
+  private readonly changed = new vscode.EventEmitter<void>();
+  /** The session, or its state, is another one: whatever is shown has to be asked for again. */
+  readonly onDidChange = this.changed.event;
+  private readonly stoppedEmitter = new vscode.EventEmitter<DebugProtocol.StoppedEvent["body"]>();
+  /** The debuggee of the shown session has stopped. */
+  readonly onDidStop = this.stoppedEmitter.event;
+  private readonly states = new Map<string, SessionState>();
+  private shown: vscode.DebugSession | undefined;
+  private readonly disposables: vscode.Disposable[];
+
+  constructor() {
+    this.disposables = [
+      this.changed,
+      this.stoppedEmitter,
+      vscode.debug.registerDebugAdapterTrackerFactory(DEBUG_TYPE, {
+        createDebugAdapterTracker: (session) => ({
+          onDidSendMessage: (message: DebugProtocol.ProtocolMessage) => this.take(session, message),
+        }),
+      }),
+      vscode.debug.onDidStartDebugSession((session) => this.show(session)),
+      vscode.debug.onDidChangeActiveDebugSession((session) => this.show(session)),
+      vscode.debug.onDidTerminateDebugSession((session) => this.ended(session)),
+    ];
+    this.show(vscode.debug.activeDebugSession);
+  }
+
+  /** The session of ours that is active, or was last. */
+  get session(): vscode.DebugSession | undefined {
+    return this.shown;
+  }
+
+  get state(): SessionState | undefined {
+    return this.shown === undefined ? undefined : this.states.get(this.shown.id);
+  }
+
+  dispose(): void {
+    for (const disposable of this.disposables) disposable.dispose();
+  }
+
+  private show(session: vscode.DebugSession | undefined): void {
+    if (session?.type !== DEBUG_TYPE || session === this.shown) return;
+    this.shown = session;
+    if (!this.states.has(session.id)) this.states.set(session.id, "starting");
+    this.changed.fire();
+  }
+
+  private ended(session: vscode.DebugSession): void {
+    this.states.delete(session.id);
+    if (session !== this.shown) return;
+    this.shown = undefined;
+    this.changed.fire();
+  }
+
+  private take(session: vscode.DebugSession, message: DebugProtocol.ProtocolMessage): void {
+    const state = stateAfter(message);
+    if (state === undefined) return;
+    if (this.shown === undefined) this.shown = session;
+    this.states.set(session.id, state);
+    if (session !== this.shown) return;
+    this.changed.fire();
+    if (state === "stopped") this.stoppedEmitter.fire((message as DebugProtocol.StoppedEvent).body);
+  }
+}
+
+/** The state that a message of the adapter's tells of; undefined where it tells of none. */
+function stateAfter(message: DebugProtocol.ProtocolMessage): SessionState | undefined {
+  if (message.type === "event") {
+    const { event } = message as DebugProtocol.Event;
+    return event === "stopped" ? "stopped" : event === "continued" ? "running" : undefined;
+  }
+  const { command, success } = message as DebugProtocol.Response;
+  return success && MOVING.has(command) ? "running" : undefined;
+}
+
+const MOVING: ReadonlySet<string> = new Set([
+  "continue",
+  "next",
+  "stepIn",
+  "stepOut",
+  "restart",
+  "goto",
+  "configurationDone",
+]);
