@@ -52,7 +52,27 @@ module.exports = {
       to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } },
     },
     { name: "src-not-test", severity: "error", from: { path: "^src/" }, to: { path: "^test/" } },
-    { name: "not-resolvable", severity: "error", from: {}, to: { couldNotResolve: true } },
+    {
+      name: "views-know-no-machine",
+      severity: "error",
+      comment:
+        "The views speak the debug protocol; without a session they decode entries. The extension stays small.",
+      from: { path: "^src/(views/|extension\\.ts$)" },
+      to: { path: "^src/", pathNot: "^src/(views|paging|debug/protocol|boot/programs)(/|\\.ts$)" },
+    },
+    {
+      name: "webview-alone",
+      severity: "error",
+      comment: "The page runs in a browser, and knows messages only.",
+      from: { path: "^webview/" },
+      to: { path: "^src/", pathNot: "^src/debug/protocol/" },
+    },
+    {
+      name: "not-resolvable",
+      severity: "error",
+      from: {},
+      to: { couldNotResolve: true, pathNot: "^vscode$" },
+    },
   ],
   options: {
     doNotFollow: { path: "node_modules" },

@@ -55,7 +55,7 @@ export function draw(model: Model, drawing: Drawing): SVGElement {
   const owners = visible(model.owners, model.physical, drawing).slice(0, MOST_SHAPES);
   const mapped = visible(model.mapped, model.linear, drawing).slice(0, MOST_SHAPES);
   root.append(...mapped.map((item) => drawBand(model, item, drawing)));
-  root.append(...owners.map((item) => drawOwner(model, item, drawing)));
+  root.append(...owners.map((item, index) => drawOwner(model, item, owners.slice(index + 1), drawing)));
   root.append(...mapped.map((item) => drawMapped(model, item, drawing)));
   root.append(...pools.flat());
   if (model.mapped.length === 0) {
@@ -99,7 +99,8 @@ function drawGaps(scale: Scale, top: number, drawing: Drawing): SVGElement[] {
   });
 }
 
-function drawOwner(model: Model, item: OwnerItem, drawing: Drawing): SVGElement {
+/** @param front what is drawn over it: its label has to end before that */
+function drawOwner(model: Model, item: OwnerItem, front: readonly OwnerItem[], drawing: Drawing): SVGElement {
   const left = place(model.physical, item.first, drawing);
   const right = place(model.physical, item.last, drawing);
   const level = item.level === undefined ? "" : ` level${item.level}`;
@@ -116,6 +117,12 @@ function drawOwner(model: Model, item: OwnerItem, drawing: Drawing): SVGElement 
     item.label,
     `${item.label}, physical ${addressText(item.first)} to ${addressText(item.last)}, ${sizeText(item.last - item.first)}${item.changed === true ? ", changed" : ""}`,
     drawing,
+    front
+      .filter(({ first, last }) => last > item.first && first < item.last)
+      .reduce(
+        (free, { first }) => Math.min(free, place(model.physical, first, drawing) - left),
+        right - left,
+      ),
   );
 }
 
@@ -156,6 +163,7 @@ function item_(
   label: string,
   spoken: string,
   drawing: Drawing,
+  labelSpace = right - left,
 ): SVGElement {
   const width = Math.max(SMALLEST, right - left);
   const selected = drawing.selected?.item === selection.item;
@@ -168,7 +176,7 @@ function item_(
     "data-key": keyOf(selection),
   });
   group.append(svg("title", {}, spoken), svg("rect", { x: left, y: top, width, height }));
-  if (width > label.length * LETTER + 6) {
+  if (labelSpace > label.length * LETTER + 6) {
     group.append(svg("text", { x: left + 4, y: top + height / 2 + 4 }, label));
   }
   const select = () => drawing.select(selection);

@@ -4,6 +4,7 @@
  */
 import { ProtocolServer } from "@vscode/debugadapter/lib/protocol";
 import type { DebugProtocol } from "@vscode/debugprotocol";
+import { registerRequests } from "./requests/register";
 import { Session, type SessionHost } from "./session";
 
 /** What the process brings along; the connection adds the sending. */
@@ -20,6 +21,7 @@ export class Connection extends ProtocolServer {
   ) {
     super();
     this.session = new Session({ ...host, send: (event, body) => this.event(event, body) });
+    registerRequests(this.session);
     this.on("error", ({ body }: { body?: unknown }) => {
       this.session.say(`A message of the client cannot be read: ${String(body)}`, "important");
     });

@@ -67,7 +67,7 @@ export const LAUNCH_ATTRIBUTES: Readonly<Record<string, AttributeSchema>> = {
     description:
       "Prefixes of source paths in the debugging information, and the folders that stand there on this machine",
     additionalProperties: { type: "string" },
-    examples: [{ "/build/linux": "${workspaceFolder}" }],
+    examples: [{ "/build/linux": "/home/me/linux" }],
   },
   disassemblySyntax: {
     type: "string",

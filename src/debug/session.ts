@@ -5,13 +5,13 @@
  * Invariants: a request is answered exactly once; an error in one leaves the session as it was; while the debuggee
  * runs, nothing that needs it to stand still is answered.
  */
-import type { DebugProtocol } from "@vscode/debugprotocol";
 import type { MachineEvent } from "../machine/events";
 import { type Files, launch } from "../target/launch";
 import type { Target } from "../target/target";
 import { Breakpoints } from "./breakpoints/breakpoints";
 import { DataBreakpoints } from "./breakpoints/dataBreakpoints";
 import { ExceptionFilters } from "./breakpoints/exceptionFilters";
+import { protocolBreakpoint } from "./breakpoints/shown";
 import { Debuggee } from "./debuggee";
 import { Dispatcher, RequestError } from "./dispatcher";
 import { Evaluation } from "./evaluation";
@@ -19,22 +19,11 @@ import { EventLog } from "./eventLog/eventLog";
 import { type LaunchSettings, readLaunch } from "./launch";
 import { MemoryMap } from "./memoryMap/memoryMap";
 import { PageTables } from "./pageTables/pageTables";
-import { registerBreakpointRequests } from "./requests/breakpoints";
-import { registerDataRequests } from "./requests/data";
-import { registerExecutionRequests } from "./requests/execution";
-import { registerLifecycleRequests } from "./requests/lifecycle";
-import { registerMemoryRequests } from "./requests/memory";
-import { registerSourceRequests } from "./requests/sources";
-import { registerStackRequests } from "./requests/stack";
-import { registerViewRequests } from "./requests/views";
 import type { Motions } from "./run/motion";
 import type { StopPolicy } from "./run/runControl";
 import type { Stop } from "./run/stop";
 import type { SourceFiles } from "./sources";
 import { stoppedBody } from "./stopped";
-
-/** The one CPU. */
-export const THREAD_ID = 1;
 
 /** What a session needs of the process that it runs in. */
 export interface SessionHost {
@@ -67,14 +56,6 @@ export class Session {
     this.breakpoints = new Breakpoints(target, this.evaluation, say);
     this.dataBreakpoints = new DataBreakpoints(target, this.breakpoints);
     this.filters = new ExceptionFilters(this.evaluation, say);
-    registerLifecycleRequests(this);
-    registerBreakpointRequests(this);
-    registerExecutionRequests(this);
-    registerStackRequests(this);
-    registerDataRequests(this);
-    registerMemoryRequests(this);
-    registerSourceRequests(this);
-    registerViewRequests(this);
   }
 
   /** The debuggee, running or not. @throws RequestError before a launch */
@@ -282,21 +263,3 @@ export interface Parts {
 }
 
 const NONE: ReadonlySet<bigint> = new Set();
-
-/** A breakpoint as the protocol has it. */
-export function protocolBreakpoint(breakpoint: {
-  id: number;
-  verified: boolean;
-  message?: string;
-  line?: number;
-  addresses: readonly bigint[];
-}): DebugProtocol.Breakpoint {
-  const { id, verified, message, line, addresses } = breakpoint;
-  return {
-    id,
-    verified,
-    ...(message === undefined ? {} : { message }),
-    ...(line === undefined ? {} : { line }),
-    ...(addresses.length === 0 ? {} : { instructionReference: `0x${addresses[0].toString(16)}` }),
-  };
-}

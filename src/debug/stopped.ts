@@ -9,8 +9,8 @@ import type { Debuggee } from "./debuggee";
 import { toHex } from "./protocol/values";
 import type { Stop } from "./run/stop";
 import { exceptionText } from "./stack/exceptions";
+import { THREAD_ID } from "./thread";
 
-const THREAD_ID = 1;
 const ERROR_WRITE = 1 << 1;
 const ERROR_USER = 1 << 2;
 const ERROR_FETCH = 1 << 4;
@@ -127,7 +127,7 @@ function detailsOf(event: MachineEvent, target: Target): string {
   const steps = walk.steps.map(
     ({ name, index, table, value }) => `${name} ${index} of ${target.places.table(table)}: ${hex64(value)}`,
   );
-  return [...steps, walk.outcome].join("\n");
+  return steps.join("\n");
 }
 
 function changeText(old: Uint8Array, now: Uint8Array): string {

@@ -2,6 +2,7 @@
 import type { BreakpointWish, Place } from "../breakpoints/breakpoints";
 import { dataIdOf, LONGEST_WATCH } from "../breakpoints/dataBreakpoints";
 import { linesWithCode, locateFunction, locateLine } from "../breakpoints/locate";
+import { protocolBreakpoint } from "../breakpoints/shown";
 import { RequestError } from "../dispatcher";
 import { parseReference } from "../memoryReference";
 import {
@@ -13,7 +14,7 @@ import {
   SET_FUNCTION_BREAKPOINTS,
   SET_INSTRUCTION_BREAKPOINTS,
 } from "../protocol/standard";
-import { protocolBreakpoint, type Session } from "../session";
+import type { Session } from "../session";
 
 /** Registers the handlers. */
 export function registerBreakpointRequests(session: Session): void {

@@ -12,7 +12,8 @@ import {
   TERMINATE,
   THREADS,
 } from "../protocol/standard";
-import { type Session, THREAD_ID } from "../session";
+import type { Session } from "../session";
+import { THREAD_ID } from "../thread";
 
 /** What the adapter can do; each has a request of `protocol/standard.ts`, or a field that is read. */
 export const CAPABILITIES: DebugProtocol.Capabilities = {

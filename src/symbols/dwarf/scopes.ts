@@ -112,7 +112,7 @@ export class Scopes {
     const typed = read(() => world.dies.withAttribute(die, DW_AT.type));
     return {
       name: (named && read(() => named.text(DW_AT.name))) ?? "?",
-      low: ranges.map(({ start }) => start).reduce((a, b) => (a < b ? a : b)),
+      low: ranges.map(({ start }) => start).sort((a, b) => (a < b ? -1 : 1))[0],
       ranges,
       inlined,
       ...(call === undefined ? {} : { call }),

@@ -39,11 +39,13 @@ class MemoryMapView implements vscode.WebviewViewProvider, vscode.Disposable {
 
   /** Shows the view with a place selected. */
   async select(physical: string | undefined, linear: string | undefined): Promise<void> {
-    this.wanted = {
-      type: "select",
-      ...(physical === undefined ? {} : { physical }),
-      ...(linear === undefined ? {} : { linear }),
-    };
+    if (physical !== undefined || linear !== undefined) {
+      this.wanted = {
+        type: "select",
+        ...(physical === undefined ? {} : { physical }),
+        ...(linear === undefined ? {} : { linear }),
+      };
+    }
     await vscode.commands.executeCommand(`${VIEW}.focus`);
     await this.refresh();
   }

@@ -1,0 +1,22 @@
+/** Every request that the adapter answers, by topic. */
+import type { Session } from "../session";
+import { registerBreakpointRequests } from "./breakpoints";
+import { registerDataRequests } from "./data";
+import { registerExecutionRequests } from "./execution";
+import { registerLifecycleRequests } from "./lifecycle";
+import { registerMemoryRequests } from "./memory";
+import { registerSourceRequests } from "./sources";
+import { registerStackRequests } from "./stack";
+import { registerViewRequests } from "./views";
+
+/** Registers all handlers. */
+export function registerRequests(session: Session): void {
+  registerLifecycleRequests(session);
+  registerBreakpointRequests(session);
+  registerExecutionRequests(session);
+  registerStackRequests(session);
+  registerDataRequests(session);
+  registerMemoryRequests(session);
+  registerSourceRequests(session);
+  registerViewRequests(session);
+}

@@ -1,0 +1,186 @@
+/** What a person sees and does, in a real VS Code: through the browser, by mouse and keyboard. */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ROOT, THEMES, Workbench, whyNot } from "./workbench";
+
+const reason = await whyNot();
+if (reason !== undefined) console.warn(`SKIPPED: VS Code in a browser: ${reason}`);
+
+describe.skipIf(reason !== undefined)("in VS Code, through the browser", () => {
+  let code: Workbench;
+
+  beforeAll(async () => {
+    code = await Workbench.open();
+  });
+
+  afterAll(async () => {
+    await code?.close();
+  });
+
+  test("empty views say what to do, and their button boots a program", async () => {
+    await code.showTables();
+    const button = code.page.locator(".pane:has-text('Page Tables') .welcome-view-content .monaco-button", { hasText: "Boot a Program" }).first();
+    await button.waitFor();
+    await code.picture("welcome");
+    await button.click();
+    await code.showDebug();
+    await code.stoppedAt("startup_64");
+    expect(await code.top()).toContain("head.S");
+    await code.picture("entry");
+  });
+
+  test("F5 goes on to the reset, then to the first page fault, whose reason is shown", async () => {
+    await code.step("F5");
+    await code.stoppedAt("reset_early_page_tables");
+    await code.step("F5");
+    await code.stoppedAt("memcpy");
+    const widget = code.page.locator(".exception-widget");
+    await widget.waitFor();
+    expect(await widget.innerText()).toMatch(/#PF read from 0xffff880000010000: PML4E 272 of early_level4_pgt .* is not present/);
+    await code.picture("page-fault");
+  });
+
+  test("step into enters the handler, and the stack goes through the exception to the code that faulted", async () => {
+    await code.step("F11");
+    await code.stoppedAt("#PF read 0xffff880000010000");
+    const frames = await code.frames();
+    expect(frames[0]).toContain("entry.S");
+    expect(frames[1]).toContain("#PF read 0xffff880000010000");
+    expect(frames[2]).toMatch(/memcpy.*memory\.c/);
+    expect(frames.at(-1)).toContain("x86_64_start_kernel");
+    await code.picture("handler");
+  });
+
+  test("step out of the handler comes back to the access, and the tree marks what the handler added", async () => {
+    await code.step("Shift+F11");
+    expect(await code.top()).toMatch(/memcpy.*memory\.c/);
+    await code.showTables();
+    const added = code.treeRow("Page Tables", "PML4E 272");
+    await added.waitFor();
+    expect(await added.innerText()).toContain("added");
+    await code.expand(added);
+    const pdpte = code.treeRow("Page Tables", "PDPTE 0");
+    await pdpte.waitFor();
+    await code.expand(pdpte);
+    const pages = code.treeRow("Page Tables", "PDE 0–511");
+    await pages.waitFor();
+    expect(await pages.innerText()).toContain("512 × 2M");
+    await code.picture("page-tables");
+  });
+
+  test("the tree can be read by keyboard and screen reader", async () => {
+    await code.treeRow("Page Tables", "PML4E 272").click();
+    await code.page.keyboard.press("ArrowDown");
+    const focused = code.page.locator(".pane:has(.pane-header[aria-label^='Page Tables']) .monaco-list-row.focused").first();
+    expect(await focused.getAttribute("aria-label")).toMatch(/PDPTE 0.*added/);
+  });
+
+  test("the memory map shows owners, bands and the pool, and a selection tells what it is", async () => {
+    await code.command("Pagewalk: Show Memory Map");
+    const map = code.map();
+    await map.locator(".item.mapped").first().waitFor({ timeout: 20_000 });
+    expect(await map.locator(".pool").getAttribute("aria-label")).toBe("early_dynamic_pgts: 2 of 64 slots used, next is 2");
+    expect(await map.locator(".slot.reached").count()).toBe(2);
+    await map.locator('.item.table[aria-label^="early_level4_pgt"]').first().focus();
+    await code.page.keyboard.press("Enter");
+    await map.locator("#details h2", { hasText: "early_level4_pgt" }).waitFor();
+    await code.picture("memory-map");
+  });
+
+  test.each(THEMES)("everything can be read in %s", async (theme) => {
+    await code.theme(theme);
+    await code.picture(`theme-${theme.replaceAll(" ", "-").toLowerCase()}`);
+    const colours = await code.map().locator("body").evaluate((body) => {
+      const style = getComputedStyle(body);
+      return { text: style.color, background: style.backgroundColor };
+    });
+    expect(colours.text).not.toBe(colours.background);
+  });
+
+  test("hovers tell of an entry, a register and a raw number", async () => {
+    await code.theme(THEMES[0]);
+    await code.openFile(`${ROOT}/guests/early-fault/head.S`);
+    const register = await code.hover("rdi");
+    expect(register).toMatch(/%?rdi|0x[0-9a-f]+/);
+    await code.picture("hover-register");
+    await code.openFile(`${ROOT}/guests/early-fault/tables.c`);
+    const table = await code.hover("early_level4_pgt");
+    expect(table).toContain("early_level4_pgt");
+    await code.picture("hover-entry");
+  });
+
+  test("a breakpoint in the gutter of C is hit, and one in assembly", async () => {
+    await code.openFile(`${ROOT}/guests/early-fault/tables.c`);
+    await code.gutter(92);
+    await code.showDebug();
+    await code.filter("Page fault", false);
+    await code.step("F5");
+    await code.stoppedAt("early_make_pgtable");
+    expect(await code.top()).toMatch(/early_make_pgtable.*tables\.c.*92/);
+    await code.picture("breakpoint-c");
+    await code.openFile(`${ROOT}/guests/early-fault/tables.c`);
+    await code.gutter(92);
+    await code.openFile(`${ROOT}/guests/early-fault/entry.S`);
+    await code.page.keyboard.press("Control+G");
+    await code.answer("94");
+    await code.page.keyboard.press("F9");
+    await code.step("F5");
+    expect(await code.top()).toMatch(/entry\.S.*9\d/);
+    await code.picture("breakpoint-assembly");
+    await code.command("Debug: Remove All Breakpoints");
+  });
+
+  test("the disassembly is shown with symbols and source", async () => {
+    await code.command("Debug: Open Disassembly View");
+    const row = code.page.locator(".disassembly-view .monaco-list-row, .disassembly-view .monaco-table-tr").first();
+    await row.waitFor({ timeout: 20_000 });
+    await code.page.waitForTimeout(1500);
+    expect(await code.page.locator(".disassembly-view").innerText()).toMatch(/0x[fF]{8}81000/);
+    await code.picture("disassembly");
+    await code.page.keyboard.press("Control+F4");
+  });
+
+  test("memory is shown as entries where it is a table", async () => {
+    await code.command("Pagewalk: View Memory at...");
+    await code.answer("&early_level4_pgt");
+    await code.editorTab("memory 0x1002000").waitFor({ timeout: 20_000 });
+    await code.page.waitForTimeout(800);
+    const text = (await code.page.locator(".editor-instance .view-lines").last().innerText()).replaceAll("\u00a0", " ");
+    expect(text).toContain("early_level4_pgt · physical 0x1002000 · table of level 4");
+    await code.picture("memory");
+    await code.page.keyboard.press("Control+F4");
+  });
+
+  test("a watched entry stops the run when it changes", async () => {
+    await code.showTables();
+    await code.command("Pagewalk: Go to Table or Address...");
+    await code.answer("0xffff880000010000");
+    await code.page.waitForTimeout(800);
+    await code.treeRow("Page Tables", "PML4E 272").click();
+    await code.command("Pagewalk: Watch This Entry");
+    await code.showDebug();
+    await code.filter("Early table reset", false);
+    await code.filter("Switchover", false);
+    await code.step("F5");
+    expect(await code.frames()).not.toHaveLength(0);
+    await code.picture("watched");
+  });
+
+  test("the switchover stops with the root renamed", async () => {
+    await code.command("Debug: Restart");
+    await code.stoppedAt("startup_64");
+    await code.filter("Page fault", false);
+    await code.filter("Switchover", true);
+    await code.step("F5");
+    await code.stoppedAt("switch_to_init_tables");
+    await code.showTables();
+    const root = code.treeRow("Page Tables", "CR3 →");
+    expect(await root.innerText()).toContain("init_level4_pgt");
+    await code.picture("switchover");
+  });
+
+  test("stopping ends the session, and the views are empty again", async () => {
+    await code.command("Debug: Stop");
+    await code.showTables();
+    await code.page.locator(".welcome-view-content .monaco-button", { hasText: "Boot a Program" }).first().waitFor();
+  });
+});

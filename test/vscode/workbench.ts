@@ -1,0 +1,217 @@
+/** VS Code as a person uses it, in a browser: what can be clicked, typed and read. */
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { FrameLocator, Locator, Page } from "playwright-core";
+import { openBrowser } from "../../scripts/vscode/browser.mjs";
+import { startServer, workbenchUrl } from "../../scripts/vscode/server.mjs";
+
+export const ROOT = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
+/** Where the pictures of a run go; with PAGEWALK_SCREENSHOTS=1 also into media/screenshots. */
+const PICTURES = join(ROOT, ".vscode-test/screenshots");
+const KEPT = join(ROOT, "media/screenshots");
+
+export const THEMES = ["Default Dark Modern", "Default Light Modern", "Default High Contrast"] as const;
+
+/** Why VS Code cannot be tried on this machine; undefined where it can. */
+export async function whyNot(): Promise<string | undefined> {
+  try {
+    const { installServer } = await import("../../scripts/vscode/server.mjs");
+    const { findChromium } = await import("../../scripts/vscode/browser.mjs");
+    installServer();
+    findChromium();
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+export class Workbench {
+  private constructor(
+    readonly page: Page,
+    readonly folder: string,
+    private readonly end: () => Promise<void>,
+  ) {}
+
+  /**
+   * Opens VS Code with a new folder.
+   * @param options.files copied into the folder
+   * @param options.extension a .vsix in place of the extension under development
+   */
+  static async open(
+    options: { settings?: Record<string, unknown>; files?: string; extension?: string } = {},
+  ): Promise<Workbench> {
+    const folder = mkdtempSync(join(tmpdir(), "pagewalk-folder-"));
+    if (options.files !== undefined) cpSync(options.files, folder, { recursive: true });
+    const { settings = {}, extension } = options;
+    const server = await startServer({
+      settings: { "git.openRepositoryInParentFolders": "never", ...settings },
+      ...(extension === undefined ? {} : { extension }),
+    });
+    const browser = await openBrowser();
+    browser.page.setDefaultTimeout(12_000);
+    const end = async () => {
+      await browser.close();
+      server.stop();
+      rmSync(folder, { recursive: true, force: true });
+    };
+    const development = extension === undefined ? { development: ROOT } : {};
+    await browser.page.goto(workbenchUrl(server.port, folder, development));
+    await browser.page.waitForSelector(".monaco-workbench .statusbar", { timeout: 60_000 });
+    const workbench = new Workbench(browser.page, folder, end);
+    await workbench.page.waitForSelector('.activitybar [aria-label="Pagewalk"]', { timeout: 60_000 });
+    return workbench;
+  }
+
+  close(): Promise<void> {
+    return this.end();
+  }
+
+  /** Runs a command by its title in the palette. */
+  async command(title: string): Promise<void> {
+    await this.page.keyboard.press("F1");
+    const input = this.page.locator(".quick-input-widget input").first();
+    await input.waitFor();
+    await input.fill(`>${title}`);
+    await this.page.locator(".quick-input-list .monaco-list-row", { hasText: title }).first().click();
+  }
+
+  /** Fills the input box that is asked, and accepts it. */
+  async answer(text: string): Promise<void> {
+    const input = this.page.locator(".quick-input-widget input").first();
+    await input.waitFor();
+    await input.fill(text);
+    await this.page.keyboard.press("Enter");
+  }
+
+  async theme(name: string): Promise<void> {
+    await this.command("Preferences: Color Theme");
+    const input = this.page.locator(".quick-input-widget input").first();
+    await input.fill(name);
+    await this.page.locator(".quick-input-list .monaco-list-row", { hasText: name }).first().click();
+    await this.page.waitForTimeout(500);
+  }
+
+  async openFile(path: string): Promise<void> {
+    await this.page.keyboard.press("Control+P");
+    const input = this.page.locator(".quick-input-widget input").first();
+    await input.waitFor();
+    await input.fill(path);
+    await this.page.waitForTimeout(600);
+    await this.page.keyboard.press("Enter");
+    await this.editorTab(path.slice(path.lastIndexOf("/") + 1)).waitFor();
+  }
+
+  editorTab(name: string): Locator {
+    return this.page.locator(".tabs-container .tab", { hasText: name }).first();
+  }
+
+  /** Boots early-fault and waits until it stands at its entry. */
+  async boot(): Promise<void> {
+    await this.command("Pagewalk: Boot a Program");
+    await this.stoppedAt("startup_64");
+  }
+
+  /** Waits for the innermost frame of the call stack. */
+  async stoppedAt(name: string): Promise<void> {
+    await this.page
+      .locator(".debug-call-stack .monaco-list-row", { hasText: name })
+      .first()
+      .waitFor({ timeout: 30_000 });
+  }
+
+  async frames(): Promise<string[]> {
+    const rows = await this.page.locator(".debug-call-stack .monaco-list-row").allInnerTexts();
+    return rows.map((row) => row.replace(/\s+/g, " ").trim());
+  }
+
+  /** The place where the editor says that the run stopped: "memory.c:16". */
+  async top(): Promise<string> {
+    const row = this.page.locator(".debug-call-stack .monaco-list-row").first();
+    return (await row.innerText()).replace(/\s+/g, " ").trim();
+  }
+
+  /** Presses a key of the debugger and waits until something changed and stands again. */
+  async step(key: "F5" | "F10" | "F11" | "Shift+F11"): Promise<void> {
+    await this.page.keyboard.press(key);
+    await this.page.waitForTimeout(700);
+    await this.page.locator('.debug-toolbar [aria-label^="Continue"]').waitFor({ timeout: 30_000 });
+    await this.page.waitForTimeout(300);
+  }
+
+  /** Sets or clears a checkbox of the Breakpoints view. */
+  async filter(label: string, on: boolean): Promise<void> {
+    const row = this.page.locator(".debug-breakpoints .monaco-list-row", { hasText: label }).first();
+    const box = row.locator("input[type=checkbox]");
+    if ((await box.isChecked()) !== on) await box.click();
+    await this.page.waitForTimeout(200);
+  }
+
+  /** Clicks into the margin left of a line of the open editor. */
+  async gutter(line: number): Promise<void> {
+    await this.page.keyboard.press("Control+G");
+    await this.answer(`${line}`);
+    await this.page.waitForTimeout(300);
+    const number = this.page
+      .locator(".editor-instance .margin-view-overlays .line-numbers")
+      .filter({ hasText: new RegExp(`^${line}$`) })
+      .first();
+    const box = await number.boundingBox();
+    if (box === null) throw new Error(`line ${line} is not to be seen`);
+    await this.page.mouse.click(box.x - 12, box.y + box.height / 2);
+    await this.page.waitForTimeout(300);
+  }
+
+  /** A row of a custom tree view by what it says. */
+  treeRow(view: string, text: string | RegExp): Locator {
+    return this.page
+      .locator(`.pane:has(.pane-header[aria-label^="${view}"]) .monaco-list-row`)
+      .filter({ hasText: text })
+      .first();
+  }
+
+  /** Opens a row by keyboard. */
+  async expand(row: Locator): Promise<void> {
+    await row.click();
+    if ((await row.getAttribute("aria-expanded")) === "false") await this.page.keyboard.press("ArrowRight");
+    await this.page.waitForTimeout(400);
+  }
+
+  /** Shows a view of the Pagewalk container. */
+  async showTables(): Promise<void> {
+    await this.command("Page Tables: Focus on Page Tables View");
+    await this.page.waitForTimeout(500);
+  }
+
+  async showDebug(): Promise<void> {
+    await this.command("View: Show Run and Debug");
+  }
+
+  /** What a hover over a text in the open editor says. */
+  async hover(text: string): Promise<string> {
+    const spot = this.page.locator(".editor-instance .view-line span span", { hasText: text }).first();
+    await this.page.mouse.move(10, 10);
+    await spot.hover();
+    const hover = this.page.locator(".monaco-hover:visible .hover-contents, .debug-hover-widget:visible");
+    await hover.first().waitFor({ timeout: 10_000 });
+    await this.page.waitForTimeout(400);
+    return (await hover.allInnerTexts()).join("\n");
+  }
+
+  /** The Memory Map's page. */
+  map(): FrameLocator {
+    return this.page.frameLocator("iframe.webview.ready").last().frameLocator("#active-frame");
+  }
+
+  async picture(name: string): Promise<void> {
+    mkdirSync(PICTURES, { recursive: true });
+    const path = join(PICTURES, `${name}.png`);
+    await this.page.screenshot({ path });
+    if (process.env.PAGEWALK_SCREENSHOTS === undefined || !SHOWN.has(name)) return;
+    mkdirSync(KEPT, { recursive: true });
+    if (existsSync(path)) cpSync(path, join(KEPT, `${name}.png`));
+  }
+}
+
+/** The pictures that documents show. */
+const SHOWN = new Set(["page-fault", "page-tables", "memory-map", "switchover", "hover-entry"]);
