@@ -147,14 +147,8 @@ export class Evaluation implements BreakpointExpressions, EventConditions {
       name: (name) => this.named(name, frame, types),
       type: (name) => debug?.type(name),
       register: (name) => this.register(name, frame, types),
-      read: (address, length) => target.readExactly(address, length),
-      write: (address, bytes) => {
-        if (target.readExactly(address, bytes.length) === undefined) {
-          throw new ExpressionError(`0x${address.toString(16)} is not mapped`);
-        }
-        target.writeLinear(address, bytes);
-        debuggee.stack.invalidate();
-      },
+      read: (address, length) => this.read(address, length),
+      write: (address, bytes) => this.write(address, bytes),
       writeRegister: (name, value) => {
         if (frame.registers !== debuggee.stack.top().registers && isGeneral(name)) {
           throw new ExpressionError(`$${name} can only be changed in the innermost frame`);
@@ -202,20 +196,39 @@ export class Evaluation implements BreakpointExpressions, EventConditions {
   }
 
   private memory(type: CType, address: bigint): Value {
-    const { target } = this.debuggee();
-    // Before the image has page tables of its own, what it is linked to is found where it lies.
-    const physical =
-      target.physicalOf(address) === undefined ? target.symbols.physicalOf(address) : undefined;
-    const place = physical === undefined ? address : BigInt(physical);
     return {
       type,
-      lvalue: { kind: "memory", address: place },
+      lvalue: { kind: "memory", address },
       bytes: () => {
-        const bytes = target.readExactly(place, type.size);
-        if (bytes === undefined) throw new ExpressionError(`0x${place.toString(16)} is not mapped`);
+        const bytes = this.read(address, type.size);
+        if (bytes === undefined) throw new ExpressionError(`0x${address.toString(16)} is not mapped`);
         return bytes;
       },
     };
+  }
+
+  /** Before the image has page tables of its own, what it is linked to is found where it lies. */
+  private unmappedImage(address: bigint): number | undefined {
+    const { target } = this.debuggee();
+    return target.physicalOf(address) === undefined ? target.symbols.physicalOf(address) : undefined;
+  }
+
+  private read(address: bigint, length: number): Uint8Array | undefined {
+    const { target } = this.debuggee();
+    const physical = this.unmappedImage(address);
+    return physical === undefined
+      ? target.readExactly(address, length)
+      : target.memory.readBytes(physical, length);
+  }
+
+  private write(address: bigint, bytes: Uint8Array): void {
+    const { target, stack } = this.debuggee();
+    const physical = this.unmappedImage(address);
+    if (physical !== undefined) target.machine.writePhysical(physical, bytes);
+    else if (target.readExactly(address, bytes.length) === undefined) {
+      throw new ExpressionError(`0x${address.toString(16)} is not mapped`);
+    } else target.writeLinear(address, bytes);
+    stack.invalidate();
   }
 
   private variableValue(variable: VariableInfo, context: FrameContext, frame: Frame): Value {

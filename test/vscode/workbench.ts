@@ -117,7 +117,7 @@ export class Workbench {
     await this.page
       .locator(".debug-call-stack .monaco-list-row", { hasText: name })
       .first()
-      .waitFor({ timeout: 30_000 });
+      .waitFor({ timeout: 12_000 });
   }
 
   async frames(): Promise<string[]> {
@@ -135,7 +135,7 @@ export class Workbench {
   async step(key: "F5" | "F10" | "F11" | "Shift+F11"): Promise<void> {
     await this.page.keyboard.press(key);
     await this.page.waitForTimeout(700);
-    await this.page.locator('.debug-toolbar [aria-label^="Continue"]').waitFor({ timeout: 30_000 });
+    await this.page.locator('.debug-toolbar [aria-label^="Continue"]').waitFor({ timeout: 12_000 });
     await this.page.waitForTimeout(300);
   }
 
@@ -150,7 +150,7 @@ export class Workbench {
   /** Clicks into the margin left of a line of the open editor. */
   async gutter(line: number): Promise<void> {
     await this.page.keyboard.press("Control+G");
-    await this.answer(`${line}`);
+    await this.answer(`:${line}`);
     await this.page.waitForTimeout(300);
     const number = this.page
       .locator(".editor-instance .margin-view-overlays .line-numbers")
@@ -179,7 +179,7 @@ export class Workbench {
 
   /** Shows a view of the Pagewalk container. */
   async showTables(): Promise<void> {
-    await this.command("Page Tables: Focus on Page Tables View");
+    await this.command("Pagewalk: Focus on Page Tables View");
     await this.page.waitForTimeout(500);
   }
 
@@ -201,6 +201,19 @@ export class Workbench {
   /** The Memory Map's page. */
   map(): FrameLocator {
     return this.page.frameLocator("iframe.webview.ready").last().frameLocator("#active-frame");
+  }
+
+  /** Colours of the Memory Map's text and of what it stands on. */
+  async mapColours(): Promise<{ text: string; background: string }> {
+    return this.map()
+      .locator("body")
+      .evaluate((body) => {
+        const window = globalThis as unknown as {
+          getComputedStyle(element: unknown): { color: string; getPropertyValue(name: string): string };
+        };
+        const style = window.getComputedStyle(body);
+        return { text: style.color, background: style.getPropertyValue("--vscode-panel-background") };
+      });
   }
 
   async picture(name: string): Promise<void> {

@@ -2,7 +2,7 @@
 import { decodeEntry } from "../../paging/entry";
 import { explainWalk } from "../../paging/explain";
 import { ENTRY_NAMES } from "../../paging/layout";
-import { typeName } from "../../symbols/types";
+import { bareType, typeName } from "../../symbols/types";
 import { namesOfBits } from "../../target/registerBits";
 import { findRegister } from "../../target/registers";
 import { hex64 } from "../../target/values";
@@ -31,6 +31,9 @@ export function hover(
   let value: Value;
   try {
     value = evaluation.value(expression, frameId);
+    const kind = bareType(value.type)?.kind;
+    // The editor's own hover shows these as a tree.
+    if (kind === "struct" || kind === "union") return undefined;
     const shown = format(value, evaluation.formatOptions(false));
     const parts = [`\`${text}\` = \`${shown}\`  \n*${typeName(value.type)}*`];
     const register = findRegister(expression.replace(/^\$/, ""));

@@ -20,17 +20,33 @@ export function registerHover(sessions: Sessions): vscode.Disposable {
   return vscode.Disposable.from(
     vscode.languages.registerHoverProvider(selector, {
       provideHover: async (document, position) => {
-        const range = document.getWordRangeAtPosition(position, WORD);
-        if (range === undefined) return undefined;
-        const text = upTo(document.getText(range), position.character - range.start.character);
-        const markdown = await markdownFor(text, sessions);
+        const found = expressionAt(document, position);
+        const markdown = found === undefined ? undefined : await markdownFor(found.text, sessions);
         return markdown === undefined
           ? undefined
-          : new vscode.Hover(new vscode.MarkdownString(markdown), range);
+          : new vscode.Hover(new vscode.MarkdownString(markdown), found?.range);
+      },
+    }),
+    // While stopped the editor evaluates what the mouse is over; where there is more to say than a value, our hover is
+    // shown in place of that.
+    vscode.languages.registerEvaluatableExpressionProvider(selector, {
+      provideEvaluatableExpression: async (document, position) => {
+        const found = expressionAt(document, position);
+        if (found === undefined || (await markdownFor(found.text, sessions)) !== undefined) return undefined;
+        return new vscode.EvaluatableExpression(found.range, found.text);
       },
     }),
     vscode.commands.registerCommand("pagewalk.decodeNumber", () => decodeAtCursor(sessions)),
   );
+}
+
+function expressionAt(
+  document: vscode.TextDocument,
+  position: vscode.Position,
+): { text: string; range: vscode.Range } | undefined {
+  const range = document.getWordRangeAtPosition(position, WORD);
+  if (range === undefined) return undefined;
+  return { text: upTo(document.getText(range), position.character - range.start.character), range };
 }
 
 /** An expression up to the part that the cursor is in: hovering `pool` of `settings.pool.size` shows that. */
