@@ -189,11 +189,16 @@ export class Workbench {
 
   /** What a hover over a text in the open editor says. */
   async hover(text: string): Promise<string> {
+    await this.page.waitForTimeout(1000);
     const spot = this.page.locator(".editor-instance .view-line span span", { hasText: text }).first();
-    await this.page.mouse.move(10, 10);
-    await spot.hover();
-    const hover = this.page.locator(".monaco-hover:visible .hover-contents, .debug-hover-widget:visible");
-    await hover.first().waitFor({ timeout: 10_000 });
+    const box = await spot.boundingBox();
+    if (box === null) throw new Error(`${text} is not to be seen`);
+    await this.page.mouse.move(box.x + 3, box.y + box.height + 40);
+    await this.page.mouse.move(box.x + Math.min(20, box.width / 2), box.y + box.height / 2, { steps: 5 });
+    const hover = this.page
+      .locator(".monaco-hover:not(.hidden), .debug-hover-widget:visible")
+      .filter({ hasText: /\S/ });
+    await hover.first().waitFor();
     await this.page.waitForTimeout(400);
     return (await hover.allInnerTexts()).join("\n");
   }

@@ -102,7 +102,7 @@ function numberMarkdown(value: Value, { target }: Debuggee, tables: PageTables):
   if (number < 4096n) return [];
   const parts: string[] = [];
   if (isAddress(number)) parts.push(walkMarkdown(number, target));
-  if ((number & 1n) !== 0n && number >> 52n === (number >> 52n) % 0x800n) {
+  if ((number & 1n) !== 0n && (number & IGNORED_BITS) === 0n) {
     const context = pagingState.levels === 0 ? { ...pagingState, levels: 4 as const } : pagingState;
     const entries = [1, 2]
       .map((level) => decodeEntry(number, level, context))
@@ -117,7 +117,10 @@ function numberMarkdown(value: Value, { target }: Debuggee, tables: PageTables):
   return parts;
 }
 
-/** Not an entry with bit 63 set, and canonical. */
+/** Bits 52 to 58: free for software, which seldom uses them, and set in every address of the upper half. */
+const IGNORED_BITS = 0x7fn << 52n;
+
+/** Canonical for 48 bits. */
 function isAddress(number: bigint): boolean {
   const high = number >> 47n;
   return high === 0n || high === 0x1ffffn;

@@ -20,40 +20,54 @@ export function registerHover(sessions: Sessions): vscode.Disposable {
   return vscode.Disposable.from(
     vscode.languages.registerHoverProvider(selector, {
       provideHover: async (document, position) => {
-        const found = expressionAt(document, position);
-        const markdown = found === undefined ? undefined : await markdownFor(found.text, sessions);
-        return markdown === undefined
-          ? undefined
-          : new vscode.Hover(new vscode.MarkdownString(markdown), found?.range);
+        const found = await explained(document, position, sessions);
+        return found && new vscode.Hover(new vscode.MarkdownString(found.markdown), found.range);
       },
     }),
     // While stopped the editor evaluates what the mouse is over; where there is more to say than a value, our hover is
     // shown in place of that.
     vscode.languages.registerEvaluatableExpressionProvider(selector, {
       provideEvaluatableExpression: async (document, position) => {
-        const found = expressionAt(document, position);
-        if (found === undefined || (await markdownFor(found.text, sessions)) !== undefined) return undefined;
-        return new vscode.EvaluatableExpression(found.range, found.text);
+        const [first] = expressionsAt(document, position);
+        if (first === undefined || (await explained(document, position, sessions)) !== undefined)
+          return undefined;
+        return new vscode.EvaluatableExpression(first.range, first.text);
       },
     }),
     vscode.commands.registerCommand("pagewalk.decodeNumber", () => decodeAtCursor(sessions)),
   );
 }
 
-function expressionAt(
-  document: vscode.TextDocument,
-  position: vscode.Position,
-): { text: string; range: vscode.Range } | undefined {
-  const range = document.getWordRangeAtPosition(position, WORD);
-  if (range === undefined) return undefined;
-  return { text: upTo(document.getText(range), position.character - range.start.character), range };
+interface Spot {
+  readonly text: string;
+  readonly range: vscode.Range;
 }
 
-/** An expression up to the part that the cursor is in: hovering `pool` of `settings.pool.size` shows that. */
-function upTo(text: string, at: number): string {
-  const end = text.slice(at).search(/\.|->|\[/);
-  if (end < 0 || text[at + end] === "[") return text;
-  return text.slice(0, at + end);
+/** What the longest expression at a position means, that means anything: `pgt[i]` where `i` is known, else `pgt`. */
+async function explained(
+  document: vscode.TextDocument,
+  position: vscode.Position,
+  sessions: Sessions,
+): Promise<(Spot & { markdown: string }) | undefined> {
+  for (const spot of expressionsAt(document, position)) {
+    const markdown = await markdownFor(spot.text, sessions);
+    if (markdown !== undefined) return { ...spot, markdown };
+  }
+  return undefined;
+}
+
+/** Expressions at a position, the longest first; they end with the part that the position is in, or its index. */
+function expressionsAt(document: vscode.TextDocument, position: vscode.Position): Spot[] {
+  const range = document.getWordRangeAtPosition(position, WORD);
+  if (range === undefined) return [];
+  const text = document.getText(range);
+  const at = position.character - range.start.character;
+  const rest = text.slice(at);
+  const name = at + (/^[A-Za-z0-9_%$]*/.exec(rest)?.[0].length ?? 0);
+  const index = at + (/^[A-Za-z0-9_%$]*(\[[^\][]*\])?/.exec(rest)?.[0].length ?? 0);
+  return [...new Set([index, name, text.length])]
+    .filter((end) => end > 0 && end >= at)
+    .map((end) => ({ text: text.slice(0, end), range: range.with({ end: range.start.translate(0, end) }) }));
 }
 
 async function markdownFor(text: string, sessions: Sessions): Promise<string | undefined> {
