@@ -7,8 +7,16 @@ const file = `pagewalk-${version}.vsix`;
 try {
   execFileSync(
     "npx",
-    ["vsce", "package", "--no-dependencies", "--skip-license", "--allow-missing-repository",
-      "--no-rewrite-relative-links", "--out", file],
+    [
+      "vsce",
+      "package",
+      "--no-dependencies",
+      "--skip-license",
+      "--allow-missing-repository",
+      "--no-rewrite-relative-links",
+      "--out",
+      file,
+    ],
     { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, PAGEWALK_PACKAGING: "1" } },
   );
 } finally {

@@ -5,6 +5,7 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { debuggerFigures } from "./bench/debugger";
 import { type BootOptions, bootProgram, programImage, requireProgram } from "./boot/boot";
 import { parseCpu } from "./machine/cpu/model";
 import { Machine, type MachineConfig } from "./machine/machine";
@@ -157,17 +158,34 @@ function figures(): Figure[] {
   ];
 }
 
-function main(): void {
+async function debugging(): Promise<Figure[]> {
+  const { launch, step, refreshed, tables, map } = await debuggerFigures();
+  const p99 = (value: number) => `99th percentile ${value.toFixed(1)} ms`;
+  return [
+    { name: "debugger: launch to first stop", value: launch, unit: "ms" },
+    { name: "debugger: step over a line", value: step.median, unit: "ms", note: p99(step.p99) },
+    { name: "debugger: page-table rows", value: tables, unit: "ms" },
+    { name: "debugger: memory map", value: map, unit: "ms" },
+    {
+      name: "debugger: step to all refreshed",
+      value: refreshed.median,
+      unit: "ms",
+      note: p99(refreshed.p99),
+    },
+  ];
+}
+
+async function main(): Promise<void> {
   if (process.argv.includes(PEAK)) {
     terabyte();
     console.log(process.resourceUsage().maxRSS / 1024);
     return;
   }
-  for (const { name, value, unit, note } of figures()) {
+  for (const { name, value, unit, note } of [...figures(), ...(await debugging())]) {
     console.log(
       `${name.padEnd(36)}${value.toFixed(1).padStart(10)} ${unit}${note === undefined ? "" : `   (${note})`}`,
     );
   }
 }
 
-main();
+void main();

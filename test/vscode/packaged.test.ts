@@ -48,10 +48,9 @@ describe.skipIf(reason !== undefined)("the packaged extension", () => {
     expect(existsSync(join(program, "Makefile"))).toBe(true);
     const source = join(program, "main.c");
     const text = readFileSync(source, "utf8");
-    const at = text.indexOf("void x86_64_start_kernel");
-    expect(at).toBeGreaterThan(0);
-    const body = text.indexOf("{", at) + 1;
-    writeFileSync(source, `${text.slice(0, body)}\n\tprint("changed by its user\\n");\n${text.slice(body)}`);
+    const printed = 'print("command line: %s\\n", boot_command_line);';
+    expect(text).toContain(printed);
+    writeFileSync(source, text.replace(printed, `${printed}\n\tprint("changed by its user\\n");`));
     execFileSync("make", [], { cwd: program, stdio: "pipe" });
     await code.page.waitForTimeout(1000);
     await code.page.keyboard.press("F5");
