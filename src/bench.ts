@@ -163,7 +163,7 @@ async function debugging(): Promise<Figure[]> {
   const p99 = (value: number) => `99th percentile ${value.toFixed(1)} ms`;
   return [
     { name: "debugger: launch to first stop", value: launch, unit: "ms" },
-    { name: "debugger: step over a line", value: step.median, unit: "ms", note: p99(step.p99) },
+    { name: "debugger: step by a line", value: step.median, unit: "ms", note: p99(step.p99) },
     { name: "debugger: page-table rows", value: tables, unit: "ms" },
     { name: "debugger: memory map", value: map, unit: "ms" },
     {

@@ -7,7 +7,7 @@ import { nodeHost } from "../debug/nodeHost";
 export interface DebuggerFigures {
   /** Milliseconds from launch to the stop at the entry. */
   readonly launch: number;
-  /** Milliseconds from a step over a line to its stop: median and 99th percentile. */
+  /** Milliseconds from a step by a line (into what it calls) to its stop: median and 99th percentile. */
   readonly step: { readonly median: number; readonly p99: number };
   /** The same, until the stack, the page tables (opened to their leaves) and the memory map have been asked for again. */
   readonly refreshed: { readonly median: number; readonly p99: number };
@@ -80,7 +80,7 @@ export async function debuggerFigures(): Promise<DebuggerFigures> {
   const tables: number[] = [];
   const map: number[] = [];
   for (let i = 0; i < STEPS; i++) {
-    const step = await timed(() => client.go("next"));
+    const step = await timed(() => client.go("stepIn"));
     const stack = await timed(() => client.ask("stackTrace", { threadId: 1 }));
     const tree = await timed(() => openTree(client));
     const redraw = await timed(() => client.ask("pagewalk/memoryMap"));
