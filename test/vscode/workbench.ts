@@ -232,4 +232,4 @@ export class Workbench {
 }
 
 /** The pictures that documents show. */
-const SHOWN = new Set(["page-fault", "page-tables", "memory-map", "switchover", "hover-entry"]);
+const SHOWN = new Set(["page-fault", "page-tables", "switchover", "hover-entry"]);

@@ -18,5 +18,5 @@ export function entryMarkdown(entry: DecodedEntry, nameOf?: (physical: number) =
     rows.length === 0
       ? ""
       : `\n\n| bit | name | value | meaning |\n| --- | --- | --- | --- |\n${rows.join("\n")}`;
-  return `${headline}${table}\n\n*SDM vol. 3A, ${layout.table}*`;
+  return `${headline}${table}\n\n*SDM vol. 3A, table ${layout.table}*`;
 }
