@@ -121,6 +121,6 @@ export interface LineInfo {
   rowsOf(file: string, line: number): readonly LineRow[];
   /** Lines of a file that have statements, ascending; empty where the file is not known. */
   linesOf(file: string): readonly number[];
-  /** Every source file that a line table names and gives code for, as absolute paths. */
+  /** Every source file that a line table names, as absolute paths; headers without code too. */
   files(): readonly string[];
 }

@@ -154,6 +154,22 @@ describe("a boot under the debugger", () => {
     expect(again).toMatchObject({ reason: "breakpoint", hitBreakpointIds: [breakpoints[0].id] });
   });
 
+  test("a failure of the machine ends the session with a message, and nothing else", async () => {
+    client = new DapClient();
+    await client.start();
+    const { machine } = client.connection.session.debuggee.target;
+    machine.run = () => {
+      throw new Error("a wheel came off");
+    };
+    await client.ask("continue", { threadId: 1 });
+    await client.event("terminated");
+    const said = client.messages.flatMap((message) => {
+      const { event, body } = message as { event?: string; body?: { category?: string; output?: string } };
+      return event === "output" && body?.category === "important" ? [body.output] : [];
+    });
+    expect(said).toEqual(["Pagewalk failed: a wheel came off. The session ends.\n"]);
+  });
+
   test("the end of the guest stops where asked, and ends the session with its status else", async () => {
     client = new DapClient();
     await client.start({}, ["exit"]);

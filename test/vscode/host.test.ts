@@ -77,7 +77,11 @@ describe("in the extension host", () => {
 
 function check(file: string): void {
   expect(existsSync(file), "the extension host wrote no results").toBe(true);
-  const results = JSON.parse(readFileSync(file, "utf8")) as Results;
+  const { results, activation } = JSON.parse(readFileSync(file, "utf8")) as {
+    results: Results;
+    activation: number;
+  };
+  console.log(`activation of the extension: ${activation.toFixed(1)} ms`);
   expect(results.filter(({ error }) => error !== undefined)).toEqual([]);
   expect(results.length).toBeGreaterThan(5);
 }

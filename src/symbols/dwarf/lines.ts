@@ -22,7 +22,7 @@ export interface SourceLine {
 
 export class DwarfLines implements LineInfo {
   private readonly units: Units;
-  /** Units by the files that their line tables have code of. */
+  /** Units by the files that their line tables name: from the headers, since a kernel's tables have millions of rows. */
   private byFile: Map<string, Unit[]> | undefined;
 
   constructor(source: DwarfSections | Units, steps?: number) {
@@ -102,15 +102,15 @@ export class DwarfLines implements LineInfo {
     if (this.byFile !== undefined) return this.byFile;
     const byFile = new Map<string, Unit[]>();
     for (const unit of this.units.all) {
-      const table = this.units.lineTable(unit);
-      if (table === undefined) continue;
-      const used = new Set<number>();
-      for (const index of table.indexes()) used.add(table.rows[index].file);
-      for (const path of new Set([...used].map((number) => this.fileOf(unit, number)))) {
+      const header = this.units.lineHeader(unit);
+      const directory = this.units.directoryOf(unit);
+      for (const number of header?.files.keys() ?? []) {
+        const path = header === undefined ? undefined : pathOf(header, number);
         if (path === undefined) continue;
-        const units = byFile.get(path);
-        if (units === undefined) byFile.set(path, [unit]);
-        else units.push(unit);
+        const file = joinPath(directory, path);
+        const units = byFile.get(file);
+        if (units === undefined) byFile.set(file, [unit]);
+        else if (units.at(-1) !== unit) units.push(unit);
       }
     }
     this.byFile = byFile;

@@ -3,7 +3,7 @@ import { IntervalMap, signedAddress } from "../intervals";
 import { Budget } from "./budget";
 import { DW_AT } from "./constants";
 import { type LineTable, readLineTable } from "./line";
-import { joinPath } from "./lineHeader";
+import { joinPath, type LineContext, type LineHeader, readLineHeader } from "./lineHeader";
 import { DwarfError } from "./reader";
 import type { AddressRange } from "./rnglists";
 import type { DwarfSections } from "./sections";
@@ -52,18 +52,23 @@ export class Units {
     return unit !== undefined && offset < unit.header.end ? unit : undefined;
   }
 
+  /** The header of a unit's line table, without the table: which files it names. */
+  lineHeader(unit: Unit): LineHeader | undefined {
+    const offset = unit.lineOffset;
+    if (offset === undefined) return undefined;
+    const table = this.tables.get(offset);
+    if (table !== undefined) return table.header;
+    return this.guarded(() => readLineHeader(this.sections, offset, this.lineContext(unit)));
+  }
+
   /** The line table of a unit; undefined where it has none that can be read. */
   lineTable(unit: Unit): LineTable | undefined {
     const offset = unit.lineOffset;
     if (offset === undefined) return undefined;
     if (!this.tables.has(offset)) {
-      const context = {
-        addressSize: unit.header.encoding.addressSize,
-        directory: this.directoryOf(unit),
-      };
       this.tables.set(
         offset,
-        this.guarded(() => readLineTable(this.sections, offset, context)),
+        this.guarded(() => readLineTable(this.sections, offset, this.lineContext(unit))),
       );
     }
     return this.tables.get(offset);
@@ -73,6 +78,10 @@ export class Units {
   fileOf(unit: Unit, file: number): string | undefined {
     const path = this.lineTable(unit)?.path({ file });
     return path === undefined ? undefined : joinPath(this.directoryOf(unit), path);
+  }
+
+  private lineContext(unit: Unit): LineContext {
+    return { addressSize: unit.header.encoding.addressSize, directory: this.directoryOf(unit) };
   }
 
   /** The directory of a unit's compilation. */

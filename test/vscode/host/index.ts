@@ -1,6 +1,7 @@
 /** Entry of the tests in the extension host: runs them with mocha, and writes what came of them to a file. */
 import { writeFileSync } from "node:fs";
 import Mocha from "mocha";
+import { activation } from "./activation";
 
 /** VS Code calls it. The results' file is named by PAGEWALK_TEST_RESULTS. */
 export async function run(): Promise<void> {
@@ -16,6 +17,7 @@ export async function run(): Promise<void> {
     );
   });
   const file = process.env.PAGEWALK_TEST_RESULTS;
-  if (file !== undefined) writeFileSync(file, JSON.stringify(results));
+  if (file !== undefined)
+    writeFileSync(file, JSON.stringify({ results, activation: activation.milliseconds }));
   if (failures > 0) throw new Error(`${failures} tests failed`);
 }
