@@ -1,7 +1,6 @@
 /** Disassembly, with symbols and source lines; also of what lies before an address. */
 import { Decoder, DecoderOptions, Formatter, FormatterSyntax, Instruction } from "iced-x86";
 import type { Target } from "../target/target";
-import { hex64 } from "../target/values";
 
 export interface DisassembledInstruction {
   readonly address: bigint;
@@ -152,6 +151,3 @@ function absent(address: bigint): DisassembledInstruction {
 export function bytesText(bytes: Uint8Array): string {
   return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
 }
-
-/** An address with all its digits. */
-export const addressText = hex64;

@@ -26,10 +26,6 @@ export class Dispatcher {
     });
   }
 
-  get commands(): string[] {
-    return [...this.handlers.keys()];
-  }
-
   /** @throws RequestError where nobody answers the request, or its arguments are malformed; what the handler throws */
   async dispatch(command: string, args: unknown): Promise<unknown> {
     const handler = this.handlers.get(command);

@@ -2,6 +2,7 @@
  * Expressions in a session: names are the variables of a frame, globals, symbols and enumerators; registers are
  * those of the frame where unwinding knows them, of the CPU otherwise.
  */
+import { REGISTER_NAMES } from "../machine/cpu/registers";
 import type { MachineEvent } from "../machine/events";
 import type { FrameContext, Location, VariableInfo } from "../symbols/debugInfo";
 import { bareType, type CType } from "../symbols/types";
@@ -23,7 +24,6 @@ import type { Frame } from "./stack/stack";
 
 /** Bytes of a text in memory that are looked at. */
 const LONGEST_TEXT = 256;
-const GENERAL = 16;
 
 export class Evaluation implements BreakpointExpressions, EventConditions {
   private readonly parsed = new Map<string, Expression>();
@@ -303,24 +303,7 @@ export class Evaluation implements BreakpointExpressions, EventConditions {
   }
 }
 
-const GENERAL_NAMES = [
-  "rax",
-  "rcx",
-  "rdx",
-  "rbx",
-  "rsp",
-  "rbp",
-  "rsi",
-  "rdi",
-  "r8",
-  "r9",
-  "r10",
-  "r11",
-  "r12",
-  "r13",
-  "r14",
-  "r15",
-].slice(0, GENERAL);
+const GENERAL_NAMES: readonly string[] = REGISTER_NAMES;
 
 function isGeneral(name: string): boolean {
   return GENERAL_NAMES.includes(name) || name === "rip";

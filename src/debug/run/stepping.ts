@@ -90,11 +90,6 @@ export function stepOut(at: StepContext): Motions | undefined {
     : toReturn(at, caller.rip, caller.stackPointer - 1n);
 }
 
-/** Until RIP is at an address, in whatever frame: `goto` by running. */
-export function* runTo(addresses: readonly bigint[]): Motions {
-  yield { move: "to", addresses, accept: () => true };
-}
-
 /** One instruction; a fault's handler runs to its end, and the access is tried again. */
 function* overInstruction(at: StepContext): Motions {
   const { rip, stackPointer } = at;

@@ -4,7 +4,7 @@
  */
 import type { LineInfo, LineRow } from "../debugInfo";
 import { type LineTable, type LineRow as MatrixRow, ROW_IS_STATEMENT, ROW_PROLOGUE_END } from "./line";
-import { joinPath, pathOf } from "./lineHeader";
+import { pathOf } from "./lineHeader";
 import type { DwarfError } from "./reader";
 import type { DwarfSections } from "./sections";
 import type { Unit } from "./unit";
@@ -103,11 +103,9 @@ export class DwarfLines implements LineInfo {
     const byFile = new Map<string, Unit[]>();
     for (const unit of this.units.all) {
       const header = this.units.lineHeader(unit);
-      const directory = this.units.directoryOf(unit);
       for (const number of header?.files.keys() ?? []) {
-        const path = header === undefined ? undefined : pathOf(header, number);
-        if (path === undefined) continue;
-        const file = joinPath(directory, path);
+        const file = header === undefined ? undefined : pathOf(header, number);
+        if (file === undefined) continue;
         const units = byFile.get(file);
         if (units === undefined) byFile.set(file, [unit]);
         else if (units.at(-1) !== unit) units.push(unit);
@@ -142,8 +140,7 @@ export class DwarfLines implements LineInfo {
     }
     if (!paths.has(file)) {
       const table = this.units.lineTable(unit);
-      const path = table === undefined ? undefined : pathOf(table.header, file);
-      paths.set(file, path === undefined ? undefined : joinPath(this.units.directoryOf(unit), path));
+      paths.set(file, table === undefined ? undefined : pathOf(table.header, file));
     }
     return paths.get(file);
   }

@@ -3,7 +3,7 @@ import { IntervalMap, signedAddress } from "../intervals";
 import { Budget } from "./budget";
 import { DW_AT } from "./constants";
 import { type LineTable, readLineTable } from "./line";
-import { joinPath, type LineContext, type LineHeader, readLineHeader } from "./lineHeader";
+import { type LineContext, type LineHeader, readLineHeader } from "./lineHeader";
 import { DwarfError } from "./reader";
 import type { AddressRange } from "./rnglists";
 import type { DwarfSections } from "./sections";
@@ -74,10 +74,9 @@ export class Units {
     return this.tables.get(offset);
   }
 
-  /** The absolute path of a file by its number in a unit's line table. */
+  /** The path of a file, absolute where the build made it so, by its number in a unit's line table. */
   fileOf(unit: Unit, file: number): string | undefined {
-    const path = this.lineTable(unit)?.path({ file });
-    return path === undefined ? undefined : joinPath(this.directoryOf(unit), path);
+    return this.lineTable(unit)?.path({ file });
   }
 
   private lineContext(unit: Unit): LineContext {
