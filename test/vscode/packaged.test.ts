@@ -30,8 +30,26 @@ describe.skipIf(reason !== undefined)("the packaged extension", () => {
     await code?.close();
   });
 
-  test("installs, and boots with its own bundles and images", async () => {
-    await code.boot();
+  test("the walkthrough opens from the empty view", async () => {
+    await code.showTables();
+    await code.page
+      .locator(".welcome-view-content .monaco-button", { hasText: "Get Started" })
+      .first()
+      .click();
+    await code.page
+      .locator(".getting-started-step", { hasText: "Stop on the first page fault" })
+      .first()
+      .waitFor();
+    await code.picture("walkthrough");
+  });
+
+  test("F5 without a launch.json boots with the package's own bundles and images", async () => {
+    await code.page.keyboard.press("F5");
+    await code.page
+      .locator(".quick-input-list .monaco-list-row", { hasText: "Pagewalk: x86 kernel boot" })
+      .first()
+      .click();
+    await code.stoppedAt("startup_64");
     await code.step("F5");
     await code.stoppedAt("reset_early_page_tables");
     await code.command("Pagewalk: Show Memory Map");
