@@ -50,26 +50,33 @@ export function tableOf(state: PagingState, level: number, low: number, high: nu
 /**
  * Every table that the root reaches, from the root down, in the order of linear addresses. Loops end, since each page
  * is visited once for a level.
+ * @param most where there are more tables, at least one more than this is listed, and not all
  */
-export function listTables(state: PagingState, memory: TableMemory): TablePage[] {
+export function listTables(
+  state: PagingState,
+  memory: TableMemory,
+  most = Number.POSITIVE_INFINITY,
+): TablePage[] {
   if (state.levels === 0) return [];
   const found = new Map<string, TablePage>();
-  collect(state, memory, { physical: state.root, level: state.levels, address: 0n, parents: [] }, found);
+  const root = { physical: state.root, level: state.levels, address: 0n, parents: [] };
+  collect(state, memory, root, found, most);
   return [...found.values()];
 }
 
-/** Adds a table and all below it. */
+/** Adds a table and all below it; ends once there are more than `most`. */
 export function collect(
   state: PagingState,
   memory: TableMemory,
   table: TablePage,
   found: Map<string, TablePage>,
+  most = Number.POSITIVE_INFINITY,
 ): void {
   found.set(tableKey(table.physical, table.level), table);
   if (table.level === 1) return;
   const entry = { low: 0, high: 0 };
   const shift = BigInt(levelShift(state.levels, table.level));
-  for (let index = 0; index < entryCount(state.levels, table.level); index++) {
+  for (let index = 0; index < entryCount(state.levels, table.level) && found.size <= most; index++) {
     readTableEntry(state, memory, table.physical, table.level, index, entry);
     const next = tableOf(state, table.level, entry.low, entry.high);
     if (next < 0) continue;
@@ -80,7 +87,8 @@ export function collect(
       continue;
     }
     const address = canonicalAddress(table.address + (BigInt(index) << shift), state.levels);
-    collect(state, memory, { physical: next, level: table.level - 1, address, parents: [parent] }, found);
+    const below = { physical: next, level: table.level - 1, address, parents: [parent] };
+    collect(state, memory, below, found, most);
   }
 }
 

@@ -19,13 +19,7 @@ export function placeText(target: Target, physical: number): string {
   return name === undefined ? toHex(physical) : `${name} (${toHex(physical)})`;
 }
 
-/** A size in the largest unit that keeps it whole: "2 MiB". */
-export function sizeText(bytes: bigint): string {
-  const units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-  let [value, unit] = [bytes, 0];
-  while (value >= 1024n && value % 1024n === 0n && unit < units.length - 1) {
-    value /= 1024n;
-    unit++;
-  }
-  return `${value} ${units[unit]}`;
+/** An entry by its table and index: "early_level4_pgt[511]", "0x23fffd000[4]". */
+export function entryName(target: Target, table: number, index: number): string {
+  return `${nameOfTable(target, table) ?? toHex(table)}[${index}]`;
 }

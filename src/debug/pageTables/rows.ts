@@ -1,287 +1,172 @@
 /**
  * The rows of one table: an entry that leads to a table is a row, and so is a run of pages that continue each other
- * with the same size and flags. A row's ID is its path of entry indexes, so that it means the same at each stop.
+ * with the same size and flags, or of equal entries. A row's ID is its path of entry indexes, so that it means the
+ * same at each stop.
  */
-import { canonicalAddress } from "../../paging/canonical";
-import { type DecodedEntry, decodeEntry, describeEntry } from "../../paging/entry";
-import { ENTRY_NAMES, entryCount, entrySize, levelShift } from "../../paging/layout";
-import type { PagingState } from "../../paging/state";
-import { type RawEntry, readTableEntry, type TablePage, tableKey, tableOf } from "../../paging/tables";
+import { entrySize } from "../../paging/layout";
+import { type TablePage, tableKey } from "../../paging/tables";
 import type { Target } from "../../target/target";
-import { hex64 } from "../../target/values";
-import type { Filter, TableRow } from "../protocol/tables";
+import { grouped, plural } from "../../target/values";
+import { FILTERS, type Filter, type TableRow } from "../protocol/tables";
 import { toHex } from "../protocol/values";
 import type { TableChanges } from "./changes";
-import { nameOfTable, placeText, sizeText } from "./names";
+import { LeafFilter, SEARCH_BUDGET } from "./leafFilter";
+import { entryName } from "./names";
+import { type Span, type TablePlace, TablePlaces } from "./places";
+import { descriptionOf, labelOf, type RowFacts, tooltipOf } from "./rowText";
 
-/** A table as the tree reached it. */
-export interface TablePlace {
-  readonly id: string;
+/** Physical memory that somebody watches. */
+export interface WatchedRange {
   readonly physical: number;
-  readonly level: number;
-  /** The lowest linear address that it translates, without sign extension. */
-  readonly address: bigint;
+  readonly length: number;
 }
 
-/** Entries of one table, from `first` to `last`, that make a row. */
-export interface Span {
-  readonly first: number;
-  readonly last: number;
-  readonly decoded: DecodedEntry;
+/** What of a tree is the same for all its rows. */
+export interface TreeView {
+  readonly target: Target;
+  readonly changes: TableChanges;
+  /** The tables that the root reaches, by `tableKey`. */
+  readonly tables: ReadonlyMap<string, TablePage>;
+  readonly watched: readonly WatchedRange[];
+  readonly filter: Filter;
 }
-
-/** Entries that a search for leaves of a filter looks at, for one answer. */
-const SEARCH_BUDGET = 200_000;
 
 export class TableRows {
-  private aliases: ReadonlyMap<string, TablePage>;
-  private searched = 0;
-  private readonly matches = new Map<string, boolean>();
+  readonly places: TablePlaces;
+  private readonly leaves: LeafFilter;
 
-  constructor(
-    private readonly target: Target,
-    private readonly changes: TableChanges,
-    tables: readonly TablePage[],
-    private readonly watched: ReadonlySet<number>,
-    private readonly filter: Filter,
-  ) {
-    this.aliases = new Map(tables.map((table) => [tableKey(table.physical, table.level), table]));
+  constructor(private readonly view: TreeView) {
+    const { pagingState, memory } = view.target;
+    this.places = new TablePlaces(pagingState, memory);
+    this.leaves = new LeafFilter(view.filter, pagingState, memory);
   }
 
-  private get state(): PagingState {
-    return this.target.pagingState;
-  }
-
-  /** The root's table. */
-  root(): TablePlace {
-    const { root, levels } = this.state;
-    return { id: "root", physical: root, level: levels, address: 0n };
-  }
-
-  /** The table that a row leads to; undefined where it leads to none now. */
-  below(table: TablePlace, index: number): TablePlace | undefined {
-    const { state, target } = this;
-    if (index >= entryCount(state.levels, table.level)) return undefined;
-    const entry: RawEntry = { low: 0, high: 0 };
-    readTableEntry(state, target.memory, table.physical, table.level, index, entry);
-    const next = tableOf(state, table.level, entry.low, entry.high);
-    if (next < 0) return undefined;
-    return {
-      id: `${table.id}/${index}`,
-      physical: next,
-      level: table.level - 1,
-      address: this.addressOf(table, index),
-    };
-  }
-
-  /** The spans of a table that have a row. */
+  /** The spans of a table that have a row: what is present and wanted, and what has changed. */
   spans(table: TablePlace): Span[] {
-    const spans: Span[] = [];
-    for (let index = 0; index < entryCount(this.state.levels, table.level); index++) {
-      const decoded = this.decoded(table, index);
-      const changed = this.changes.of(this.entryAddress(table, index), table.level) !== undefined;
-      if (!decoded.present && !changed) continue;
-      if (!this.wanted(table, decoded, changed)) continue;
-      const last = spans.at(-1);
-      if (last !== undefined && continues(last, index, decoded))
-        spans[spans.length - 1] = { ...last, last: index };
-      else spans.push({ first: index, last: index, decoded });
-    }
-    return spans;
+    const { changes } = this.view;
+    const changed = (index: number) =>
+      changes.any && changes.of(this.places.entryAddress(table, index), table.level) !== undefined;
+    return this.places.spans(table, changed, (_, index) => this.leaves.wants(table, index));
   }
 
-  /** Single entries of a run. */
-  entries(table: TablePlace, first: number, last: number): Span[] {
-    return Array.from({ length: last - first + 1 }, (_, i) => ({
-      first: first + i,
-      last: first + i,
-      decoded: this.decoded(table, first + i),
-    }));
+  /** What is to be said of a table behind its rows. */
+  remarks(table: TablePlace, spans: readonly Span[]): TableRow[] {
+    const { places, leaves } = this;
+    const shown = spans.reduce(
+      (sum, { first, last, decoded }) => sum + (decoded.present ? last - first + 1 : 0),
+      0,
+    );
+    if (!leaves.active) {
+      const absent = places.count(table) - shown;
+      return absent === 0
+        ? []
+        : [remark(table, "absent", `${plural(absent, "entry", "entries")} not present`, ABSENT)];
+    }
+    const name = FILTERS[this.view.filter].toLowerCase();
+    if (leaves.gaveUp) {
+      const text = `The search stopped after ${grouped(SEARCH_BUDGET)} entries`;
+      return [remark(table, "message", text, `Tables that were not looked into are shown: ${name} or not.`)];
+    }
+    return spans.length > 0
+      ? []
+      : [remark(table, "message", `Nothing here passes the filter: ${name}`, NOTHING)];
   }
 
   row(table: TablePlace, span: Span): TableRow {
+    const { target, changes, watched } = this.view;
+    const { places } = this;
     const { decoded, first, last } = span;
-    const entry = this.entryAddress(table, first);
-    const start = this.canonical(this.addressOf(table, first));
-    const end = BigInt.asUintN(
-      this.state.levels >= 4 ? 64 : 32,
-      start + this.spanSize(table) * BigInt(last - first + 1),
-    );
-    const change = this.changeOf(table, span);
     const run = last > first;
-    const bad = decoded.reserved.length > 0;
-    const kind = !decoded.present
-      ? "not-present"
-      : bad
-        ? "malformed"
-        : decoded.kind === "table"
-          ? "table"
-          : run
-            ? "run"
-            : "page";
-    const below = kind === "table" && this.changes.within(decoded.address, table.level - 1);
-    const name = ENTRY_NAMES[table.level];
+    const kind = kindOf(span);
+    const facts = this.facts(table, span);
+    const entry = places.entryAddress(table, first);
+    const size = entrySize(places.state.levels);
+    const bytes = (last - first + 1) * size;
+    const mark = markOf(facts, last - first + 1);
+    const below =
+      (mark === undefined && facts.changes.length > 0) ||
+      (decoded.kind === "table" && changes.within(decoded.address, table.level - 1));
+    const isWatched = watched.some(
+      ({ physical, length }) => physical < entry + bytes && entry < physical + length,
+    );
     return {
       id: `${table.id}/${run ? `${first}-${last}` : first}`,
       kind,
-      label: run ? `${name} ${first}–${last}` : `${name} ${first}`,
-      description: this.description(table, span, start),
-      tooltip: this.tooltip(table, span, start, end, change),
+      label: labelOf(table, span),
+      name: entryName(target, table.physical, first) + (run ? `–[${last}]` : ""),
+      description: descriptionOf(target, places, facts),
+      tooltip: tooltipOf(target, places, facts),
       expandable: kind === "table" || kind === "run",
-      ...(change === undefined ? {} : { mark: change }),
+      ...(mark === undefined ? {} : { mark }),
       ...(below ? { changedBelow: true } : {}),
-      ...(this.watched.has(entry) ? { watched: true } : {}),
+      ...(isWatched ? { watched: true } : {}),
       entry: toHex(entry),
-      entrySize: entrySize(this.state.levels),
+      entrySize: bytes,
       value: toHex(decoded.value),
-      start: toHex(start),
-      end: toHex(end),
+      start: toHex(facts.start),
+      end: toHex(facts.end),
       ...(decoded.present ? { physical: toHex(decoded.address) } : {}),
     };
   }
 
-  private description(table: TablePlace, { first, last, decoded }: Span, start: bigint): string {
-    const where = hex64(start);
-    if (!decoded.present) return `${where} · ${decoded.value === 0n ? "empty" : "not present"}`;
-    const flags = decoded.flags.join(" ");
-    if (decoded.kind === "table") {
-      const alias = this.aliasText(table, first, decoded.address);
-      return `→ ${placeText(this.target, decoded.address)} ${flags} · ${where}${alias}`;
-    }
-    const count = last - first + 1;
-    const size = this.spanSize(table) * BigInt(count);
-    const pages = count === 1 ? decoded.pageSize : `${count} × ${decoded.pageSize}`;
-    const to = `${toHex(decoded.address)}${count === 1 ? "" : `–${toHex(BigInt(decoded.address) + size)}`}`;
-    return `${where} → ${to} · ${pages} ${flags}`;
+  private facts(table: TablePlace, span: Span): RowFacts {
+    const { places } = this;
+    const { first, last } = span;
+    const start = places.canonical(places.addressOf(table, first));
+    const length = places.spanSize(table) * BigInt(last - first + 1);
+    return {
+      table,
+      span,
+      start,
+      end: BigInt.asUintN(places.state.levels >= 4 ? 64 : 32, start + length),
+      aliases: this.aliases(table, span),
+      changes: this.view.changes.between(places.entryAddress(table, first), table.level, last - first + 1),
+      unloaded: this.unloaded(table, span),
+    };
   }
 
-  private aliasText(table: TablePlace, index: number, physical: number): string {
-    const others = this.otherParents(table, index, physical);
-    return others.length === 0
-      ? ""
-      : ` · alias: also ${others.map((entry) => this.entryText(entry)).join(", ")}`;
+  /** Entries outside of the span that lead to its table. */
+  private aliases(table: TablePlace, { first, last, decoded }: Span): string[] {
+    if (decoded.kind !== "table" || decoded.reserved.length > 0) return [];
+    const { target, tables } = this.view;
+    const { places } = this;
+    const [from, to] = [places.entryAddress(table, first), places.entryAddress(table, last)];
+    const parents = tables.get(tableKey(decoded.address, table.level - 1))?.parents ?? [];
+    const size = entrySize(places.state.levels);
+    return parents
+      .filter((entry) => entry < from || entry > to)
+      .map((entry) => {
+        const page = table.level === places.state.levels ? places.state.root : entry - (entry % 4096);
+        return entryName(target, page, (entry - page) / size);
+      });
   }
 
-  private otherParents(table: TablePlace, index: number, physical: number): number[] {
-    const own = this.entryAddress(table, index);
-    const parents = this.aliases.get(tableKey(physical, table.level - 1))?.parents ?? [];
-    return parents.filter((entry) => entry !== own);
-  }
-
-  /** "early_level4_pgt[0]" */
-  private entryText(entry: number): string {
-    const table = entry - (entry % 4096);
-    return `${nameOfTable(this.target, table) ?? toHex(table)}[${(entry - table) / entrySize(this.state.levels)}]`;
-  }
-
-  private tooltip(
-    table: TablePlace,
-    { first, decoded, last }: Span,
-    start: bigint,
-    end: bigint,
-    change: TableRow["mark"],
-  ): string {
-    const entry = this.entryAddress(table, first);
-    const lines = [
-      `**${ENTRY_NAMES[table.level]} ${first === last ? first : `${first} to ${last}`}** of ${placeText(this.target, table.physical)}`,
-      `\`${hex64(decoded.value)}\` at \`${toHex(entry)}\`: ${describeEntry(decoded, (physical) => placeText(this.target, physical))}`,
-      `translates \`${hex64(start)}\` to \`${hex64(BigInt.asUintN(64, end - 1n))}\`, ${sizeText(this.spanSize(table) * BigInt(last - first + 1))}`,
-    ];
-    if (change !== undefined) {
-      const old = this.changes.of(entry, table.level);
-      const was = old === undefined ? "" : `: was \`${hex64(old.old)}\``;
-      lines.push(`*${change} since the last stop*${was}`);
-    }
-    if (decoded.kind === "table") {
-      const others = this.otherParents(table, first, decoded.address);
-      if (others.length > 0)
-        lines.push(
-          `*alias*: the table is also reached by ${others.map((each) => this.entryText(each)).join(", ")}`,
-        );
-    }
-    return lines.join("\n\n");
-  }
-
-  private changeOf(table: TablePlace, { first, last }: Span): TableRow["mark"] {
-    for (let index = first; index <= last; index++) {
-      const change = this.changes.of(this.entryAddress(table, index), table.level);
-      if (change !== undefined) return change.kind;
-    }
-    return undefined;
-  }
-
-  private wanted(table: TablePlace, decoded: DecodedEntry, changed: boolean): boolean {
-    if (this.filter === "none") return true;
-    if (!decoded.present) return changed;
-    if (decoded.kind === "page") return this.leafMatches(decoded);
-    return this.hasMatch(decoded.address, table.level - 1);
-  }
-
-  private leafMatches({ flags, pageSize }: DecodedEntry): boolean {
-    switch (this.filter) {
-      case "writable-executable":
-        return flags.includes("RW") && !flags.includes("NX");
-      case "user":
-        return flags.includes("US");
-      case "global":
-        return flags.includes("G");
-      case "large":
-        return pageSize !== "4K";
-      default:
-        return true;
-    }
-  }
-
-  /** Whether a table leads to a leaf of the filter; one that is not searched any more is taken to. */
-  private hasMatch(physical: number, level: number): boolean {
-    const key = tableKey(physical, level);
-    const known = this.matches.get(key);
-    if (known !== undefined) return known;
-    this.matches.set(key, false);
-    const place = { id: "", physical, level, address: 0n };
-    let found = false;
-    for (let index = 0; index < entryCount(this.state.levels, level) && !found; index++) {
-      if (++this.searched > SEARCH_BUDGET) return true;
-      const decoded = this.decoded(place, index);
-      if (!decoded.present) continue;
-      found = decoded.kind === "page" ? this.leafMatches(decoded) : this.hasMatch(decoded.address, level - 1);
-    }
-    this.matches.set(key, found);
-    return found;
-  }
-
-  private decoded(table: TablePlace, index: number): DecodedEntry {
-    const entry: RawEntry = { low: 0, high: 0 };
-    readTableEntry(this.state, this.target.memory, table.physical, table.level, index, entry);
-    const value = (BigInt(entry.high >>> 0) << 32n) | BigInt(entry.low >>> 0);
-    return decodeEntry(value, table.level, this.state);
-  }
-
-  private entryAddress(table: TablePlace, index: number): number {
-    return table.physical + index * entrySize(this.state.levels);
-  }
-
-  private addressOf(table: TablePlace, index: number): bigint {
-    return table.address + BigInt(index) * this.spanSize(table);
-  }
-
-  private spanSize({ level }: TablePlace): bigint {
-    return 1n << BigInt(levelShift(this.state.levels, level));
-  }
-
-  private canonical(address: bigint): bigint {
-    return this.state.levels >= 4 ? canonicalAddress(address, this.state.levels) : address;
+  private unloaded(table: TablePlace, { first, decoded }: Span): bigint | undefined {
+    const { state } = this.places;
+    if (state.levels !== 3 || table.level !== 3) return undefined;
+    const inMemory = this.view.target.memory.read64(this.places.entryAddress(table, first));
+    return inMemory === decoded.value ? undefined : inMemory;
   }
 }
 
-/** Whether an entry makes a span longer: a page behind a page, with the same flags. A and D may differ. */
-function continues({ first, last, decoded }: Span, index: number, next: DecodedEntry): boolean {
-  if (index !== last + 1 || decoded.kind !== "page" || next.kind !== "page") return false;
-  if (decoded.reserved.length + next.reserved.length > 0 || decoded.pageSize !== next.pageSize) return false;
-  const size = PAGE_BYTES[decoded.pageSize ?? "4K"];
-  return (
-    next.address === decoded.address + (index - first) * size && decoded.flags.join() === next.flags.join()
-  );
+const ABSENT = "Entries with P = 0 translate nothing: an access through one is a page fault.";
+const NOTHING =
+  "Rights are those that the whole path leaves: of each table above, and of the page's own entry.";
+
+function remark(table: TablePlace, kind: "absent" | "message", label: string, tooltip: string): TableRow {
+  return { id: `${table.id}/${kind}`, kind, label, description: "", tooltip, expandable: false };
 }
 
-const PAGE_BYTES = { "4K": 2 ** 12, "2M": 2 ** 21, "4M": 2 ** 22, "1G": 2 ** 30 } as const;
+function kindOf({ first, last, decoded }: Span): TableRow["kind"] {
+  if (!decoded.present) return "not-present";
+  if (decoded.reserved.length > 0) return "malformed";
+  if (last > first) return "run";
+  return decoded.kind === "table" ? "table" : "page";
+}
+
+/** What happened to all entries of a row; undefined where they differ in that. */
+function markOf({ changes }: RowFacts, count: number): TableRow["mark"] {
+  if (changes.length !== count) return undefined;
+  const [{ kind }] = changes;
+  return changes.every((change) => change.kind === kind) ? kind : "changed";
+}

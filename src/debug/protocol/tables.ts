@@ -19,20 +19,24 @@ const filter = v.optional(v.picklist(Object.keys(FILTERS) as Filter[]), "none");
 export interface TableRow {
   /** Stable from stop to stop: the path of entry indexes from the root, "root/511/510", a run as "root/0/3-17". */
   readonly id: string;
-  readonly kind: "root" | "table" | "page" | "run" | "not-present" | "malformed" | "message";
+  readonly kind: "root" | "table" | "page" | "run" | "not-present" | "malformed" | "absent" | "message";
+  /** "PML4E 272", "PDE 0–511". */
   readonly label: string;
+  /** The entry by its table: "early_level4_pgt[272]"; of the root the table. */
+  readonly name?: string;
   readonly description: string;
   /** Markdown. */
   readonly tooltip: string;
   readonly expandable: boolean;
-  /** What happened to the entry, or to one of the run, since the last stop. */
+  /** What happened to the entry, or to all of the run, since the last stop. */
   readonly mark?: "added" | "changed" | "cleared";
-  /** Something below changed since the last stop. */
+  /** Something below, or in the run, changed since the last stop. */
   readonly changedBelow?: boolean;
   /** Somebody watches the entry. */
   readonly watched?: boolean;
   /** Physical address of the entry and its value; of the first one of a run. */
   readonly entry?: string;
+  /** Bytes of the entry, or of all of the run. */
   readonly entrySize?: number;
   readonly value?: string;
   /** The linear addresses it translates; end exclusive. */
@@ -59,10 +63,34 @@ export const TABLES = request<TableRows>()(
   }),
 );
 
-/** The rows from the root down to the deepest entry for a place. */
-export const REVEAL = request<{ readonly rows: readonly TableRow[] }>()(
+/** The way to a place. */
+export interface RevealAnswer {
+  /** From the root down; each is a row below the one before. */
+  readonly rows: readonly TableRow[];
+  /** Of each row: its place among the rows below its parent. */
+  readonly positions: readonly number[];
+}
+
+/**
+ * The rows from the root down to the deepest entry for a place: a linear address, a symbol or expression for one, the
+ * physical address of an entry, or that of a table. A symbol that names a table leads to the table.
+ */
+export const REVEAL = request<RevealAnswer>()(
   "pagewalk/reveal",
-  v.object({ address: v.optional(hexValue), symbol: v.optional(v.string()), filter }),
+  v.pipe(
+    v.object({
+      address: v.optional(hexValue),
+      symbol: v.optional(v.string()),
+      entry: v.optional(physicalAddress),
+      table: v.optional(physicalAddress),
+      filter,
+    }),
+    v.check(
+      ({ address, symbol, entry, table }) =>
+        [address, symbol, entry, table].filter((place) => place !== undefined).length === 1,
+      "give one of address, symbol, entry and table",
+    ),
+  ),
 );
 
 /** The machine in a few figures. */
@@ -73,6 +101,9 @@ export interface MachineSummary {
   readonly mode: string;
   readonly root: string;
   readonly rootName: string | undefined;
+  /** Tables that the root reaches; more, where `moreTables`. */
+  readonly tables: number;
+  readonly moreTables: boolean;
 }
 export const STATE = request<MachineSummary>()("pagewalk/state", v.object({}));
 
@@ -85,19 +116,19 @@ export const WATCH = request<undefined>()(
     label: v.string(),
   }),
 );
+/** Ends what watches any of these bytes. */
 export const UNWATCH = request<undefined>()(
   "pagewalk/unwatch",
   v.object({ physical: physicalAddress, length: v.pipe(count, v.minValue(1), v.maxValue(4096)) }),
 );
 
-/** A page walk in words. */
-export interface WalkAnswer {
-  readonly steps: readonly { readonly text: string; readonly entry: string }[];
-  readonly outcome: string;
-  readonly physical?: string;
+export interface Watch {
+  readonly physical: string;
+  readonly length: number;
+  readonly label: string;
 }
-/** Walks the value of an expression: an address, a symbol, a register. */
-export const WALK = request<WalkAnswer>()("pagewalk/walk", v.object({ expression: v.string() }));
+/** What `WATCH` has set. */
+export const WATCHES = request<{ readonly watches: readonly Watch[] }>()("pagewalk/watches", v.object({}));
 
 /** What a text under the cursor stands for, as markdown; null where it is nothing. */
 export const HOVER = request<{ readonly markdown: string } | null>()(

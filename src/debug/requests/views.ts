@@ -1,75 +1,79 @@
 /** What the views ask: page tables, memory map, events, walks, hovers, watched entries. */
-import { decodeEntry, describeEntry } from "../../paging/entry";
-import { explainWalk } from "../../paging/explain";
+import { entrySize } from "../../paging/layout";
 import { MODE_NAMES } from "../../paging/ranges";
-import type { Target } from "../../target/target";
-import { hex64 } from "../../target/values";
 import { RequestError } from "../dispatcher";
 import { hover } from "../hover/hover";
-import { nameOfTable, placeText } from "../pageTables/names";
-import type { PageTables } from "../pageTables/pageTables";
+import { decoded } from "../hover/numbers";
+import { memoryPage } from "../pageTables/memoryPage";
+import { nameOfTable } from "../pageTables/names";
+import type { WatchedRange } from "../pageTables/rows";
+import { walkAnswer } from "../pageTables/walk";
+import type { CheckedOf } from "../protocol/declare";
 import { EVENTS } from "../protocol/events";
 import { MEMORY_MAP } from "../protocol/memoryMap";
-import { HOVER, MEMORY_PAGE, REVEAL, STATE, TABLES, UNWATCH, WALK, WATCH } from "../protocol/tables";
+import {
+  HOVER,
+  MEMORY_PAGE,
+  REVEAL,
+  type RevealAnswer,
+  STATE,
+  TABLES,
+  UNWATCH,
+  WATCH,
+  WATCHES,
+} from "../protocol/tables";
 import { toHex } from "../protocol/values";
+import { DECODE, WALK } from "../protocol/walk";
 import type { Session } from "../session";
 
 /** Registers the handlers. Each asks for the present parts: a restart makes new ones. */
 export function registerViewRequests(session: Session): void {
   const { dispatcher, dataBreakpoints } = session;
-  const watched = () =>
-    new Set(
-      dataBreakpoints
-        .watches()
-        .flatMap(({ watched: { space, address } }) => (space === "physical" ? [Number(address)] : [])),
-    );
+  const watched = (): WatchedRange[] =>
+    dataBreakpoints.watches().flatMap(({ watched: { space, address, length } }) => {
+      return space === "physical" ? [{ physical: Number(address), length }] : [];
+    });
   dispatcher.on(STATE, () => {
     const { target, control } = session.debuggee;
     const { pagingState: state, machine } = target;
+    const counts = session.parts.pageTables.counts();
     return {
       running: control.isRunning,
       instructions: machine.instructions,
       mode: MODE_NAMES[state.levels],
       root: toHex(state.root),
       rootName: nameOfTable(target, state.root),
+      tables: counts.tables,
+      moreTables: counts.more,
     };
   });
   dispatcher.on(TABLES, (query) => session.parts.pageTables.rows(query, watched()));
-  dispatcher.on(REVEAL, ({ address, symbol, filter }) => {
-    const { pageTables } = session.parts;
-    const wanted = address ?? addressOf(session, pageTables, symbol ?? "");
-    return { rows: pageTables.reveal(wanted, filter, watched()) };
-  });
+  dispatcher.on(REVEAL, (place) => reveal(session, place, watched()));
   dispatcher.on(WATCH, ({ physical, length, label }) => {
     dataBreakpoints.watch({ space: "physical", address: BigInt(physical), length }, label);
     return undefined;
   });
   dispatcher.on(UNWATCH, ({ physical, length }) => {
-    dataBreakpoints.unwatch({ space: "physical", address: BigInt(physical), length });
+    const end = BigInt(physical + length);
+    for (const { watched } of dataBreakpoints.watches()) {
+      const overlaps = watched.address < end && BigInt(physical) < watched.address + BigInt(watched.length);
+      if (watched.space === "physical" && overlaps) dataBreakpoints.unwatch(watched);
+    }
     return undefined;
   });
-  dispatcher.on(WALK, ({ expression }) => {
-    const { target } = session.stopped;
-    const address = session.evaluation.number(expression);
-    if (target.pagingState.levels === 0) {
-      return {
-        steps: [],
-        outcome: `Paging is off: ${hex64(address)} is the physical address`,
-        physical: toHex(address),
-      };
-    }
-    const walk = explainWalk(target.pagingState, target.memory, address, 0, (physical) =>
-      target.places.physical(physical),
-    );
-    return {
-      steps: walk.steps.map(({ name, index, table, entry, value, decoded }) => ({
-        text: `${name} ${index} of ${placeText(target, table)}: ${hex64(value)}, ${describeEntry(decoded, (physical) => placeText(target, physical))}`,
-        entry: toHex(entry),
-      })),
-      outcome: walk.outcome,
-      ...(walk.physical === undefined ? {} : { physical: toHex(walk.physical) }),
-    };
-  });
+  dispatcher.on(WATCHES, () => ({
+    watches: dataBreakpoints.watches().map(({ watched, label }) => ({
+      physical: toHex(watched.address),
+      length: watched.length,
+      label,
+    })),
+  }));
+  dispatcher.on(WALK, ({ expression, frameId, access }) =>
+    walkAnswer(session.stopped.target, session.evaluation.number(expression, frameId), access),
+  );
+  dispatcher.on(DECODE, ({ value, level }) => ({
+    entries: decoded(value, level, session.debuggee.target),
+  }));
   dispatcher.on(HOVER, ({ text, frameId }) => {
     const { pageTables } = session.parts;
     const markdown = hover(text, session.stopped, session.evaluation, pageTables, frameId);
@@ -79,41 +83,37 @@ export function registerViewRequests(session: Session): void {
     memoryPage(session.debuggee.target, session.parts.pageTables, physical),
   );
   dispatcher.on(MEMORY_MAP, () => session.parts.memoryMap.answer());
-  dispatcher.on(EVENTS, ({ count }) => session.parts.eventLog.rows(count, session.debuggee.sources));
+  dispatcher.on(EVENTS, (query) => session.parts.eventLog.rows(query, session.debuggee.sources));
 }
 
-/** A table by its name leads to where it is reached; anything else is an expression for an address. */
-function addressOf(session: Session, tables: PageTables, text: string): bigint {
-  const { symbols } = session.debuggee.target;
-  const symbol = symbols.addressOf(text);
-  const physical = symbol === undefined ? undefined : symbols.physicalOf(symbol);
-  const reached = physical === undefined ? undefined : tables.addressOfTable(physical);
-  if (reached !== undefined) return reached;
-  return session.evaluation.number(text);
+/** What lies in a table leads to the table or to its entry; any other expression is a linear address. */
+function reveal(
+  session: Session,
+  { address, symbol, entry, table, filter }: CheckedOf<typeof REVEAL>,
+  watched: readonly WatchedRange[],
+): RevealAnswer {
+  const { pageTables } = session.parts;
+  if (address !== undefined) return pageTables.reveal(address, filter, watched);
+  if (entry !== undefined) return pageTables.revealPhysical(entry, "entry", filter, watched);
+  if (table !== undefined) return pageTables.revealPhysical(table, "table", filter, watched);
+  if (symbol === undefined) throw new RequestError("there is no place to go to");
+  const place = tablePlaceOf(session, symbol);
+  return place === undefined
+    ? pageTables.reveal(session.evaluation.number(symbol), filter, watched)
+    : pageTables.revealPhysical(place.physical, place.what, filter, watched);
 }
 
-/** A page as words of eight bytes, each with its entry where the page serves as a table. */
-function memoryPage(target: Target, tables: PageTables, address: number): { title: string; text: string } {
-  const page = address - (address % 4096);
-  if (!target.memory.isRam(page)) throw new RequestError(`there is no RAM at ${toHex(address)}`);
-  const { pagingState, memory } = target;
-  const [level] = tables.levelsOf(page);
-  const size = level !== undefined && pagingState.levels === 2 ? 4 : 8;
-  const lines: string[] = [];
-  for (let offset = 0; offset < 4096; offset += size) {
-    const value = size === 8 ? memory.read64(page + offset) : BigInt(memory.read32(page + offset) >>> 0);
-    const digits = value.toString(16).padStart(2 * size, "0");
-    const ascii = [...memory.readBytes(page + offset, size)]
-      .map((byte) => (byte >= 32 && byte < 127 ? String.fromCharCode(byte) : "."))
-      .join("");
-    const meaning =
-      level === undefined
-        ? ""
-        : `  [${String(offset / size).padStart(3)}] ${value === 0n ? "" : describeEntry(decodeEntry(value, level, pagingState), (physical) => placeText(target, physical))}`;
-    lines.push(`${toHex(page + offset)}: 0x${digits}  ${ascii}${meaning}`.trimEnd());
-  }
-  const name = nameOfTable(target, page);
-  const what = level === undefined ? "" : ` · table of level ${level}`;
-  const title = `${name === undefined ? "" : `${name} · `}physical ${toHex(page)}${what}`;
-  return { title, text: `${title}\n\n${lines.join("\n")}\n` };
+/** `early_level4_pgt` is a table, `early_level4_pgt[511]` an entry; undefined for what is neither. */
+function tablePlaceOf(
+  session: Session,
+  expression: string,
+): { physical: number; what: "entry" | "table" } | undefined {
+  const { target } = session.debuggee;
+  const located = session.evaluation.locate(expression);
+  if (located === undefined) return undefined;
+  const physical = target.physicalOf(located.address) ?? target.symbols.physicalOf(located.address);
+  const table = physical === undefined ? undefined : session.parts.pageTables.tableAt(physical);
+  if (physical === undefined || table === undefined) return undefined;
+  if (located.length === entrySize(target.pagingState.levels)) return { physical, what: "entry" };
+  return physical === table.physical ? { physical, what: "table" } : undefined;
 }

@@ -1,6 +1,5 @@
 /** Numbers without a session: what they would be as page-table entries of 64-bit paging, or as addresses. */
-import { entryMarkdown } from "../../debug/protocol/entryMarkdown";
-import { decodeEntry } from "../../paging/entry";
+import { decodings, entryMarkdown } from "../../debug/protocol/entryMarkdown";
 import { ENTRY_NAMES } from "../../paging/layout";
 import type { EntryState } from "../../paging/walk";
 
@@ -28,16 +27,7 @@ export function decodeNumber(value: bigint): string | undefined {
     const names = [4, 3, 2, 1].map((level, i) => `${ENTRY_NAMES[level]} ${indexes[i]}`);
     parts.push(`As a linear address: ${names.join(", ")}, offset \`0x${(value & 0xfffn).toString(16)}\``);
   }
-  if ((value & 1n) !== 0n) {
-    const seen = new Set<string>();
-    for (const level of [1, 2, 3, 4]) {
-      const entry = decodeEntry(value, level, CONTEXT);
-      if (entry.reserved.length > 0) continue;
-      const key = `${entry.kind} ${entry.flags.join()} ${entry.pageSize ?? ""}`;
-      if (!seen.has(key)) parts.push(entryMarkdown(entry));
-      seen.add(key);
-    }
-  }
+  for (const { entry, name } of decodings(value, CONTEXT)) parts.push(entryMarkdown(entry, undefined, name));
   return parts.length === 0 ? undefined : parts.join("\n\n");
 }
 

@@ -5,6 +5,9 @@ import { ask } from "../ask";
 import type { Sessions } from "../sessions";
 import { decodeNumber, numberIn } from "./decode";
 
+/** Scheme of what *Decode Number* shows: the path is the number, the query its markdown. */
+const DECODED = "pagewalk-decoded";
+
 const LANGUAGES = ["c", "cpp", "pagewalk-asm", "asm", "gas", "nasm", "plaintext", "log", "diff", "markdown"];
 /** Registers, numbers, names; then members, elements and arrows behind a name. */
 const WORD =
@@ -33,6 +36,9 @@ export function registerHover(sessions: Sessions): vscode.Disposable {
           return undefined;
         return new vscode.EvaluatableExpression(first.range, first.text);
       },
+    }),
+    vscode.workspace.registerTextDocumentContentProvider(DECODED, {
+      provideTextDocumentContent: (uri) => `# ${uri.path.slice(1)}\n\n${uri.query}\n`,
     }),
     vscode.commands.registerCommand("pagewalk.decodeNumber", () => decodeAtCursor(sessions)),
   );
@@ -100,9 +106,17 @@ async function decodeAtCursor(sessions: Sessions): Promise<void> {
     void vscode.window.showInformationMessage(`${text} can be neither a page-table entry nor an address.`);
     return;
   }
-  const document = await vscode.workspace.openTextDocument({
-    language: "markdown",
-    content: `# ${text}\n\n${markdown}\n`,
-  });
-  await vscode.window.showTextDocument(document, { viewColumn: vscode.ViewColumn.Beside, preview: true });
+  await showDecoded(text.trim(), markdown);
+}
+
+/** Read-only, so that nobody is asked to save it; as rendered markdown where the editor can. */
+async function showDecoded(text: string, markdown: string): Promise<void> {
+  const uri = vscode.Uri.from({ scheme: DECODED, path: `/${text.replaceAll("/", "∕")}`, query: markdown });
+  const document = await vscode.workspace.openTextDocument(uri);
+  await vscode.languages.setTextDocumentLanguage(document, "markdown");
+  try {
+    await vscode.commands.executeCommand("markdown.showPreviewToSide", uri);
+  } catch {
+    await vscode.window.showTextDocument(document, { viewColumn: vscode.ViewColumn.Beside, preview: true });
+  }
 }

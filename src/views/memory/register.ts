@@ -1,6 +1,7 @@
 /** *View Memory*: a page of physical memory as a read-only text, with decoded entries where it is a page table. */
 import * as vscode from "vscode";
-import { MEMORY_PAGE, WALK } from "../../debug/protocol/tables";
+import { MEMORY_PAGE } from "../../debug/protocol/tables";
+import { WALK } from "../../debug/protocol/walk";
 import { ask } from "../ask";
 import type { Sessions } from "../sessions";
 

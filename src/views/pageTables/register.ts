@@ -1,6 +1,7 @@
 /** The Page Tables views and their commands. */
 import * as vscode from "vscode";
-import { FILTERS, type Filter, UNWATCH, WALK, WATCH } from "../../debug/protocol/tables";
+import { FILTERS, type Filter, type TableRow, UNWATCH, WATCH } from "../../debug/protocol/tables";
+import { WALK } from "../../debug/protocol/walk";
 import { ask } from "../ask";
 import type { Sessions } from "../sessions";
 import { type Node, TablesTree } from "./tree";
@@ -17,7 +18,7 @@ export function registerPageTables(sessions: Sessions): vscode.Disposable {
   const describe = () => {
     for (const view of views) view.message = tree.message ?? "";
   };
-  const reveal = async (place: { address?: string; symbol?: string }, focus: boolean) => {
+  const reveal = async (place: Parameters<TablesTree["pathTo"]>[0], focus: boolean) => {
     const path = await tree.pathTo(place);
     const node = path.at(-1);
     if (node === undefined) return;
@@ -44,7 +45,8 @@ export function registerPageTables(sessions: Sessions): vscode.Disposable {
     sessions.onDidStop(({ reason, text }) => {
       // To the level at which the access faulted, without taking the focus away.
       const address = reason === "exception" ? /^#PF \S.*? (0x[0-9a-f]+):/.exec(text ?? "")?.[1] : undefined;
-      if (address !== undefined && views.some(({ visible }) => visible))
+      const wanted = vscode.workspace.getConfiguration("pagewalk").get<boolean>("tables.revealFault", true);
+      if (wanted && address !== undefined && views.some(({ visible }) => visible))
         void shown(() => reveal({ address }, false));
     }),
     command("pagewalk.loadMore", (node: Node) => tree.loadMore(node)),
@@ -68,10 +70,14 @@ export function registerPageTables(sessions: Sessions): vscode.Disposable {
       "pagewalk.watchEntry",
       onRow(async ({ row }, session) => {
         if (row.entry === undefined || row.entrySize === undefined) return;
-        await ask(session, WATCH, { physical: row.entry, length: row.entrySize, label: row.label });
+        await ask(session, WATCH, {
+          physical: row.entry,
+          length: row.entrySize,
+          label: watchLabel(row),
+        });
         tree.refresh();
         void vscode.window.setStatusBarMessage(
-          `$(eye) Watching ${row.label}: the run stops when it changes`,
+          `$(eye) Watching ${watchLabel(row)}: the run stops when it changes`,
           5000,
         );
       }),
@@ -115,6 +121,11 @@ export function registerPageTables(sessions: Sessions): vscode.Disposable {
       describe();
     }),
   );
+}
+
+/** "PML4E 272 (early_level4_pgt[272])" */
+function watchLabel({ label, name }: TableRow): string {
+  return name === undefined ? label : `${label} (${name})`;
 }
 
 /** The steps of a walk to choose from: choosing one shows its entry in the tree. */

@@ -1,5 +1,6 @@
 /** The Page Tables tree: rows of the adapter as tree items; children are asked for when a row is opened, in pages. */
 import * as vscode from "vscode";
+import type { ArgumentsOf } from "../../debug/protocol/declare";
 import { FILTERS, type Filter, REVEAL, TABLES, type TableRow } from "../../debug/protocol/tables";
 import { ask } from "../ask";
 import type { Sessions } from "../sessions";
@@ -21,6 +22,7 @@ const ICONS: Readonly<Record<TableRow["kind"], string>> = {
   run: "files",
   "not-present": "circle-slash",
   malformed: "error",
+  absent: "dash",
   message: "info",
 };
 
@@ -82,7 +84,7 @@ export class TablesTree implements vscode.TreeDataProvider<Node>, vscode.Disposa
       }
       return nodes;
     } catch {
-      // The table is gone, or the session: what is there now is asked for with the next stop.
+      // The table is gone, or the session; the next stop asks for what is there then.
       return [];
     }
   }
@@ -95,13 +97,26 @@ export class TablesTree implements vscode.TreeDataProvider<Node>, vscode.Disposa
     return node.kind === "more" ? moreItem(node) : rowItem(node);
   }
 
-  /** The nodes from the root to the deepest entry of a place. @throws an Error with the adapter's sentence */
-  async pathTo(place: { address?: string; symbol?: string }): Promise<RowNode[]> {
+  /**
+   * The nodes from the root to the deepest entry of a place; as many rows are loaded as it takes to show them.
+   * @throws an Error with the adapter's sentence
+   */
+  async pathTo(place: Omit<ArgumentsOf<typeof REVEAL>, "filter">): Promise<RowNode[]> {
     const { session } = this.sessions;
     if (session === undefined) return [];
-    const { rows } = await ask(session, REVEAL, { ...place, filter: this.filter });
+    const { rows, positions } = await ask(session, REVEAL, { ...place, filter: this.filter });
     const nodes: RowNode[] = [];
-    for (const row of rows) nodes.push({ kind: "row", row, parent: nodes.at(-1) });
+    let grown = false;
+    for (const [i, row] of rows.entries()) {
+      const parent = nodes.at(-1);
+      nodes.push({ kind: "row", row, parent });
+      if (parent === undefined) continue;
+      const { id } = parent.row;
+      if (positions[i] < (this.shown.get(id) ?? PAGE)) continue;
+      this.shown.set(id, (Math.floor(positions[i] / PAGE) + 1) * PAGE);
+      grown = true;
+    }
+    if (grown) this.refresh();
     return nodes;
   }
 
@@ -144,7 +159,8 @@ const MARK_ICONS = { added: "diff-added", changed: "diff-modified", cleared: "di
 
 /** What menus ask for: "entry watched", "entry table", ... */
 function contextOf(row: TableRow): string {
-  const words = [row.kind === "root" ? "root" : row.kind === "message" ? "message" : "entry"];
+  const isEntry = row.entry !== undefined && row.kind !== "root";
+  const words = [isEntry ? "entry" : row.kind];
   if (row.kind === "table") words.push("table");
   if (row.watched === true) words.push("watched");
   if (row.physical !== undefined) words.push("mapped");
