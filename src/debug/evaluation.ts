@@ -18,7 +18,7 @@ import { Evaluator } from "./expression/evaluate";
 import { parseCondition } from "./expression/fields";
 import { type FormatOptions, format, latin } from "./expression/format";
 import { parseExpression } from "./expression/parser";
-import { CTypes, computed, isScalar, numberOf, type Value } from "./expression/value";
+import { CTypes, computed, inMemory, isScalar, numberOf, type Value, withoutPlace } from "./expression/value";
 import { dwarfRegisters } from "./stack/registers";
 import type { Frame } from "./stack/stack";
 
@@ -196,15 +196,7 @@ export class Evaluation implements BreakpointExpressions, EventConditions {
   }
 
   private memory(type: CType, address: bigint): Value {
-    return {
-      type,
-      lvalue: { kind: "memory", address },
-      bytes: () => {
-        const bytes = this.read(address, type.size);
-        if (bytes === undefined) throw new ExpressionError(`0x${address.toString(16)} is not mapped`);
-        return bytes;
-      },
-    };
+    return inMemory(type, address, (at, length) => this.read(at, length));
   }
 
   /** Before the image has page tables of its own, what it is linked to is found where it lies. */
@@ -242,7 +234,7 @@ export class Evaluation implements BreakpointExpressions, EventConditions {
       case "memory":
         return this.memory(type, location.address);
       case "value":
-        return { type, lvalue: undefined, bytes: () => padded(location.bytes, type.size) };
+        return withoutPlace(type, () => padded(location.bytes, type.size));
       case "register": {
         const name = this.registerName(location.register);
         const value = frame.registers.get(location.register);
@@ -250,9 +242,8 @@ export class Evaluation implements BreakpointExpressions, EventConditions {
         if (value === undefined) return unavailable(type, reason);
         const whole = computed({ kind: "base", name: "", size: 8, encoding: "unsigned" }, value);
         return {
-          type,
+          ...withoutPlace(type, () => padded(whole.bytes(), type.size)),
           lvalue: name === undefined ? undefined : { kind: "register", name },
-          bytes: () => padded(whole.bytes(), type.size),
         };
       }
       case "pieces": {
@@ -265,7 +256,7 @@ export class Evaluation implements BreakpointExpressions, EventConditions {
           ),
         }));
         const bytes = () => Uint8Array.from(parts.flatMap(({ value }) => [...value.bytes()]));
-        return { type, lvalue: undefined, bytes: () => padded(bytes(), type.size) };
+        return withoutPlace(type, () => padded(bytes(), type.size));
       }
       case "unavailable":
         return unavailable(type, location.reason);
@@ -316,13 +307,9 @@ export function placeOf({ lvalue, type }: Value): { address: bigint; length: num
 }
 
 function unavailable(type: CType, reason: string): Value {
-  return {
-    type,
-    lvalue: undefined,
-    bytes: () => {
-      throw new ExpressionError(reason);
-    },
-  };
+  return withoutPlace(type, () => {
+    throw new ExpressionError(reason);
+  });
 }
 
 function padded(bytes: Uint8Array, size: number): Uint8Array {

@@ -28,8 +28,19 @@ export type BinaryOperator =
 
 export type UnaryOperator = "+" | "-" | "!" | "~" | "*" | "&";
 
+/** An integer constant with what decides its type (C11, 6.4.4.1). */
+export interface IntegerConstant {
+  readonly kind: "number";
+  readonly value: bigint;
+  /** Written in decimal, which never becomes unsigned by itself. */
+  readonly decimal: boolean;
+  readonly unsigned: boolean;
+  /** How many `l` its suffix has. */
+  readonly longs: 0 | 1 | 2;
+}
+
 export type Expression =
-  | { readonly kind: "number"; readonly value: bigint; readonly unsigned: boolean; readonly long: boolean }
+  | IntegerConstant
   | { readonly kind: "string"; readonly value: string }
   | { readonly kind: "name"; readonly name: string }
   | { readonly kind: "register"; readonly name: string }

@@ -3,10 +3,21 @@
  * of the result, pointers scaled by what they point at.
  */
 import { bareType, type CType, type Member, typeName } from "../../symbols/types";
-import type { BinaryOperator, Expression, TypeReference } from "./ast";
+import { calculate, compare } from "./arithmetic";
+import type { BinaryOperator, Expression, IntegerConstant, TypeReference } from "./ast";
 import type { Environment } from "./environment";
 import { ExpressionError } from "./error";
-import { computed, isScalar, isSigned, type Lvalue, numberOf, type Value } from "./value";
+import {
+  computed,
+  inMemory,
+  isScalar,
+  isSigned,
+  type Lvalue,
+  littleEndian,
+  memberOf,
+  numberOf,
+  type Value,
+} from "./value";
 
 /** Elements of `first @ count` at most. */
 const MOST_REPEATED = 1 << 20;
@@ -94,16 +105,24 @@ export class Evaluator {
     if (bits === undefined) return computed(target.type!, number).bytes();
     const old = target.bytes();
     const mask = ((1n << BigInt(bits.size)) - 1n) << BigInt(bits.offset);
-    let whole = 0n;
-    for (let i = old.length - 1; i >= 0; i--) whole = (whole << 8n) | BigInt(old[i]);
-    const next = (whole & ~mask) | ((number << BigInt(bits.offset)) & mask);
+    const next = (littleEndian(old) & ~mask) | ((number << BigInt(bits.offset)) & mask);
     return Uint8Array.from(old, (_, i) => Number((next >> BigInt(8 * i)) & 0xffn));
   }
 
-  private literalType({ unsigned, long }: { unsigned: boolean; long: boolean }): CType {
+  /** The first type that holds the constant (C11, 6.4.4.1). */
+  private literalType({ value, decimal, unsigned, longs }: IntegerConstant): CType {
     const { types } = this.environment;
-    if (long) return unsigned ? types.unsignedLong : types.long;
-    return unsigned ? types.unsignedInt : types.int;
+    const least = longs === 2 ? 8 : longs === 1 ? types.addressSize : 4;
+    const candidates = [
+      { signed: types.int, unsigned: types.unsignedInt },
+      { signed: types.long, unsigned: types.unsignedLong },
+    ];
+    for (const candidate of candidates.filter(({ signed }) => signed.size >= least)) {
+      const bits = BigInt(8 * candidate.signed.size);
+      if (!unsigned && value < 1n << (bits - 1n)) return candidate.signed;
+      if ((unsigned || !decimal) && value < 1n << bits) return candidate.unsigned;
+    }
+    return types.unsignedLong;
   }
 
   private named(name: string): Value {
@@ -141,18 +160,10 @@ export class Evaluator {
   }
 
   /** An object of a type at an address. */
-  inMemory(type: CType, address: bigint, bits?: { offset: number; size: number }): Value {
+  inMemory(type: CType, address: bigint): Value {
     const { environment } = this;
     const place = BigInt.asUintN(8 * environment.types.addressSize, address);
-    return {
-      type,
-      lvalue: { kind: "memory", address: place, ...(bits === undefined ? {} : { bits }) },
-      bytes: () => {
-        const bytes = environment.read(place, type.size);
-        if (bytes === undefined) throw new ExpressionError(`0x${place.toString(16)} is not mapped`);
-        return bytes;
-      },
-    };
+    return inMemory(type, place, (at, length) => environment.read(at, length));
   }
 
   /** A member of a struct or union, or of what a pointer to one points at. @throws ExpressionError */
@@ -165,22 +176,7 @@ export class Evaluator {
     }
     const found = findMember(type.members, name);
     if (found === undefined) throw new ExpressionError(`${typeName(type)} has no member "${name}"`);
-    return this.part(whole, found);
-  }
-
-  /** A part of a struct by its member. */
-  part(whole: Value, { type, offset, bitOffset, bitSize }: Member): Value {
-    const bits = bitSize === undefined ? undefined : { offset: bitOffset ?? 0, size: bitSize };
-    const size =
-      bits === undefined ? type.size : Math.max(type.size, Math.ceil((bits.offset + bits.size) / 8));
-    const { lvalue } = whole;
-    if (lvalue?.kind === "memory") {
-      const wide = size === type.size ? type : { ...this.environment.types.unsignedLong, size };
-      const value = this.inMemory(wide, lvalue.address + BigInt(offset), bits);
-      return { ...value, type };
-    }
-    const bytes = () => whole.bytes().subarray(offset, offset + size);
-    return { type, lvalue: undefined, bytes };
+    return memberOf(whole, found);
   }
 
   private cast(type: CType | undefined, value: Value): Value {
@@ -229,8 +225,8 @@ export class Evaluator {
     const wrap = (value: Value) =>
       isSigned(type) ? BigInt.asIntN(width, numberOf(value)) : BigInt.asUintN(width, numberOf(value));
     const [a, b] = [wrap(left), wrap(right)];
-    const compare = comparison(operator, a, b);
-    return compare === undefined ? computed(type, arithmetic(operator, a, b)) : this.truthValue(compare);
+    const holds = compare(operator, a, b);
+    return holds === undefined ? computed(type, calculate(operator, a, b)) : this.truthValue(holds);
   }
 
   private pointerArithmetic(operator: "+" | "-", left: Value, right: Value): Value {
@@ -323,43 +319,4 @@ function findMember(members: readonly Member[], name: string, depth = 0): Member
     if (found !== undefined) return { ...found, offset: found.offset + member.offset };
   }
   return undefined;
-}
-
-function comparison(operator: BinaryOperator, a: bigint, b: bigint): boolean | undefined {
-  switch (operator) {
-    case "<":
-      return a < b;
-    case "<=":
-      return a <= b;
-    case ">":
-      return a > b;
-    case ">=":
-      return a >= b;
-    case "==":
-      return a === b;
-    case "!=":
-      return a !== b;
-    default:
-      return undefined;
-  }
-}
-
-function arithmetic(operator: BinaryOperator, a: bigint, b: bigint): bigint {
-  switch (operator) {
-    case "+":
-      return a + b;
-    case "-":
-      return a - b;
-    case "*":
-      return a * b;
-    case "&":
-      return a & b;
-    case "|":
-      return a | b;
-    case "^":
-      return a ^ b;
-    default:
-      if (b === 0n) throw new ExpressionError("a division by zero");
-      return operator === "/" ? a / b : a % b;
-  }
 }

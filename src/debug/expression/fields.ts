@@ -1,4 +1,5 @@
 /** Conditions over named fields, such as those of events: the same grammar, with texts that can be compared. */
+import { calculate, compare } from "./arithmetic";
 import type { BinaryOperator, Expression } from "./ast";
 import { ExpressionError } from "./error";
 import { parseExpression } from "./parser";
@@ -82,39 +83,11 @@ function binary(operator: BinaryOperator, left: FieldValue, right: () => FieldVa
     return (left === other) === (operator === "==");
   }
   const [a, b] = [numberOf(left), numberOf(other)];
-  switch (operator) {
-    case "==":
-      return a === b;
-    case "!=":
-      return a !== b;
-    case "<":
-      return a < b;
-    case "<=":
-      return a <= b;
-    case ">":
-      return a > b;
-    case ">=":
-      return a >= b;
-    case "+":
-      return a + b;
-    case "-":
-      return a - b;
-    case "*":
-      return a * b;
-    case "&":
-      return a & b;
-    case "|":
-      return a | b;
-    case "^":
-      return a ^ b;
-    case "<<":
-    case ">>":
-      if (b < 0n || b > 64n) throw new ExpressionError(`nothing can be shifted by ${b} bits`);
-      return operator === "<<" ? BigInt.asUintN(64, a << b) : a >> b;
-    default:
-      if (b === 0n) throw new ExpressionError("a division by zero");
-      return operator === "/" ? a / b : a % b;
+  if (operator === "<<" || operator === ">>") {
+    if (b < 0n || b > 64n) throw new ExpressionError(`nothing can be shifted by ${b} bits`);
+    return operator === "<<" ? BigInt.asUintN(64, a << b) : a >> b;
   }
+  return compare(operator, a, b) ?? calculate(operator, a, b);
 }
 
 function truth(value: FieldValue): boolean {

@@ -2,7 +2,7 @@
 import { bareType, type CType, type Member } from "../../symbols/types";
 import { ExpressionError } from "./error";
 import type { Evaluator } from "./evaluate";
-import { isScalar, isSigned, littleEndian, numberOf, type Value } from "./value";
+import { elementOf, isScalar, isSigned, memberOf, numberOf, type Value } from "./value";
 
 export interface FormatOptions {
   /** All numbers in hexadecimal. */
@@ -173,7 +173,7 @@ export function listParts(
       name: member.name ?? `{${index + start}}`,
       // Members of an anonymous member are members of its whole.
       evaluateName: member.name === undefined ? expression : wrapped && `${wrapped}.${member.name}`,
-      value: evaluator.part(value, member),
+      value: memberOf(value, member),
     }));
   }
   if (bare?.kind !== "pointer" || bare.target === undefined) return [];
@@ -189,49 +189,6 @@ export function listParts(
 
 function isSimple(expression: string): boolean {
   return /^[A-Za-z_$][A-Za-z0-9_.[\]$]*$/.test(expression);
-}
-
-function elementOf(value: Value, element: CType, index: number): Value {
-  return slice(value, element, index * element.size, undefined);
-}
-
-function memberOf(value: Value, { type, offset, bitOffset, bitSize }: Member): Value {
-  return slice(
-    value,
-    type,
-    offset,
-    bitSize === undefined ? undefined : { offset: bitOffset ?? 0, size: bitSize },
-  );
-}
-
-/** A part of a value, read with its whole. */
-function slice(
-  value: Value,
-  type: CType,
-  offset: number,
-  bits: { offset: number; size: number } | undefined,
-): Value {
-  const { lvalue } = value;
-  const size = bits === undefined ? type.size : Math.max(type.size, Math.ceil((bits.offset + bits.size) / 8));
-  const place =
-    lvalue?.kind === "memory"
-      ? {
-          kind: "memory" as const,
-          address: lvalue.address + BigInt(offset),
-          ...(bits === undefined ? {} : { bits }),
-        }
-      : undefined;
-  if (place === undefined && bits !== undefined) {
-    const number = () =>
-      (littleEndian(value.bytes().subarray(offset, offset + size)) >> BigInt(bits.offset)) &
-      ((1n << BigInt(bits.size)) - 1n);
-    return { type, lvalue: undefined, bytes: () => bytesOf(number(), type.size) };
-  }
-  return { type, lvalue: place, bytes: () => value.bytes().slice(offset, offset + size) };
-}
-
-function bytesOf(value: bigint, size: number): Uint8Array {
-  return Uint8Array.from({ length: size }, (_, i) => Number((value >> BigInt(8 * i)) & 0xffn));
 }
 
 /** A text in double quotes, cut where it is long. */

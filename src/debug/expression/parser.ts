@@ -1,4 +1,4 @@
-/** C's expression grammar (C11, 6.5), without calls and increments; `@` binds like gdb's. */
+/** C's expression grammar (C11, 6.5), without calls, commas and increments; `@` binds like gdb's. */
 import type { BinaryOperator, Expression, TypeReference, UnaryOperator } from "./ast";
 import { ExpressionError } from "./error";
 import { type Token, tokensOf } from "./lexer";
@@ -6,7 +6,8 @@ import { type Token, tokensOf } from "./lexer";
 /** Nesting at most. */
 const DEEPEST = 200;
 
-const LEVELS: readonly (readonly BinaryOperator[])[] = [
+/** From the loosest to the tightest. */
+const LEVELS: readonly (readonly (BinaryOperator | "@")[])[] = [
   ["||"],
   ["&&"],
   ["|"],
@@ -15,44 +16,32 @@ const LEVELS: readonly (readonly BinaryOperator[])[] = [
   ["==", "!="],
   ["<", "<=", ">", ">="],
   ["<<", ">>"],
+  ["@"],
   ["+", "-"],
   ["*", "/", "%"],
 ];
-const UNARY: ReadonlySet<string> = new Set(["+", "-", "!", "~", "*", "&"]);
-const ASSIGNMENTS: ReadonlySet<string> = new Set([
-  "=",
-  "+=",
-  "-=",
-  "*=",
-  "/=",
-  "%=",
-  "<<=",
-  ">>=",
-  "&=",
-  "|=",
-  "^=",
+const UNARY: ReadonlySet<string> = new Set<UnaryOperator>(["+", "-", "!", "~", "*", "&"]);
+/** Operators that assignments combine with. */
+const COMPOUND: readonly BinaryOperator[] = ["+", "-", "*", "/", "%", "<<", ">>", "&", "|", "^"];
+const ASSIGNMENTS: ReadonlyMap<string, BinaryOperator | undefined> = new Map([
+  ["=", undefined],
+  ...COMPOUND.map((operator) => [`${operator}=`, operator] as const),
 ]);
+const QUALIFIERS: ReadonlySet<string> = new Set(["const", "volatile", "restrict"]);
 /** Words of which names of base types are made. */
 const TYPE_WORDS: ReadonlySet<string> = new Set([
-  "unsigned",
-  "signed",
-  "char",
-  "short",
-  "int",
-  "long",
-  "float",
-  "double",
-  "_Bool",
-  "void",
-  "const",
-  "volatile",
+  ...QUALIFIERS,
+  ...["unsigned", "signed", "char", "short", "int", "long", "float", "double", "_Bool", "void", "__int128"],
 ]);
 const TAGS: ReadonlySet<string> = new Set(["struct", "union", "enum"]);
 
 /** Whether a plain name in parentheses before an operand is a type: typedefs are known to the environment alone. */
 export type IsType = (name: string) => boolean;
 
-/** @throws ExpressionError */
+/**
+ * Reads an expression; what it names is looked up when it is evaluated.
+ * @throws ExpressionError with the position
+ */
 export function parseExpression(text: string, isType: IsType = () => false): Expression {
   return new Parser(tokensOf(text), isType).whole();
 }
@@ -100,7 +89,9 @@ class Parser {
   }
 
   private nested<T>(parse: () => T): T {
-    if (++this.depth > DEEPEST) throw new ExpressionError("the expression is nested too deeply");
+    if (++this.depth > DEEPEST) {
+      throw new ExpressionError("the expression is nested too deeply");
+    }
     const result = parse();
     this.depth--;
     return result;
@@ -112,7 +103,7 @@ class Parser {
       const { token } = this;
       if (token.kind !== "operator" || !ASSIGNMENTS.has(token.text)) return target;
       this.at++;
-      const operator = token.text === "=" ? undefined : (token.text.slice(0, -1) as BinaryOperator);
+      const operator = ASSIGNMENTS.get(token.text);
       return { kind: "assign", operator, target, value: this.assignment() };
     });
   }
@@ -126,20 +117,19 @@ class Parser {
   }
 
   private binary(level: number): Expression {
-    if (level === LEVELS.length) return this.repeated();
+    if (level === LEVELS.length) return this.unary();
     let left = this.binary(level + 1);
     for (;;) {
       const { token } = this;
       const operator = LEVELS[level].find((each) => token.kind === "operator" && each === token.text);
       if (operator === undefined) return left;
       this.at++;
-      left = { kind: "binary", operator, left, right: this.binary(level + 1) };
+      const right = this.binary(level + 1);
+      left =
+        operator === "@"
+          ? { kind: "repeat", first: left, count: right }
+          : { kind: "binary", operator, left, right };
     }
-  }
-
-  private repeated(): Expression {
-    const first = this.unary();
-    return this.take("@") ? { kind: "repeat", first, count: this.unary() } : first;
   }
 
   private unary(): Expression {
@@ -147,18 +137,23 @@ class Parser {
       const { token } = this;
       if (token.kind === "operator" && UNARY.has(token.text)) {
         this.at++;
-        return { kind: "unary", operator: token.text as UnaryOperator, operand: this.unary() };
+        return {
+          kind: "unary",
+          operator: token.text as UnaryOperator,
+          operand: this.unary(),
+        };
       }
       if (token.kind === "name" && token.text === "sizeof") return this.sizeof();
-      const type = this.parenthesizedType();
+      const type = this.parenthesizedType(true);
       return type === undefined ? this.postfix() : { kind: "cast", type, operand: this.unary() };
     });
   }
 
   private sizeof(): Expression {
     this.at++;
-    const type = this.parenthesizedType();
-    return type === undefined ? { kind: "sizeof", operand: this.unary() } : { kind: "sizeof-type", type };
+    const type = this.parenthesizedType(false);
+    if (type !== undefined) return { kind: "sizeof-type", type };
+    return { kind: "sizeof", operand: this.unary() };
   }
 
   private postfix(): Expression {
@@ -184,17 +179,15 @@ class Parser {
     const { token } = this;
     switch (token.kind) {
       case "number":
-        this.at++;
-        return { kind: "number", value: token.value, unsigned: token.unsigned, long: token.long };
       case "string":
         this.at++;
-        return { kind: "string", value: token.value };
+        return token;
       case "name":
       case "register":
         this.at++;
         return { kind: token.kind, name: token.text };
       default:
-        if (!this.take("(")) throw this.unexpected();
+        this.expect("(");
     }
     const inner = this.nested(() => this.conditional());
     this.expect(")");
@@ -202,29 +195,41 @@ class Parser {
   }
 
   /** A type in parentheses, which a cast or sizeof has; undefined where something else comes. */
-  private parenthesizedType(): TypeReference | undefined {
+  private parenthesizedType(isCast: boolean): TypeReference | undefined {
     if (!this.is("(")) return undefined;
     const start = this.at++;
-    const words: string[] = [];
-    for (let { token } = this; token.kind === "name"; token = this.token) {
-      const previous = words.at(-1);
-      const isWord = TYPE_WORDS.has(token.text) || TAGS.has(token.text);
-      const isTag = previous !== undefined && TAGS.has(previous);
-      if (
-        !isWord &&
-        !isTag &&
-        !(words.every((word) => word === "const" || word === "volatile") && this.isType(token.text))
-      )
-        break;
-      words.push(token.text);
-      this.at++;
-    }
+    const words = this.typeWords();
     let pointers = 0;
-    while (words.length > 0 && this.take("*")) pointers++;
-    if (words.length === 0 || !this.take(")")) {
+    while (words.length > 0 && this.take("*")) {
+      pointers++;
+      while (this.token.kind === "name" && QUALIFIERS.has(this.token.text)) this.at++;
+    }
+    const closed = words.length > 0 && this.take(")");
+    // A variable may be called like a typedef: without an operand behind it the name is no cast.
+    const needsOperand = isCast && words.length === 1 && !TYPE_WORDS.has(words[0]);
+    if (!closed || (needsOperand && !this.startsOperand())) {
       this.at = start;
       return undefined;
     }
-    return { name: words.filter((word) => word !== "const" && word !== "volatile").join(" "), pointers };
+    return { name: words.join(" "), pointers };
+  }
+
+  /** The words of a type's name, without qualifiers. */
+  private typeWords(): string[] {
+    const words: string[] = [];
+    for (let { token } = this; token.kind === "name"; token = this.token) {
+      const isTag = words.length === 1 && TAGS.has(words[0]);
+      const isTypedef = words.length === 0 && !TAGS.has(token.text) && this.isType(token.text);
+      if (!TYPE_WORDS.has(token.text) && !TAGS.has(token.text) && !isTag && !isTypedef) break;
+      if (!QUALIFIERS.has(token.text)) words.push(token.text);
+      this.at++;
+    }
+    return words;
+  }
+
+  private startsOperand(): boolean {
+    const { token } = this;
+    if (token.kind === "operator") return token.text === "(" || UNARY.has(token.text);
+    return token.kind !== "end";
   }
 }

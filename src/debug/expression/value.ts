@@ -1,5 +1,5 @@
 /** Values of expressions: bytes with a C type, and the place that they were read from. */
-import { type BaseType, bareType, type CType, type PointerType } from "../../symbols/types";
+import { type BaseType, bareType, type CType, type Member, type PointerType } from "../../symbols/types";
 import { ExpressionError } from "./error";
 
 /** Where a value is, so that it can be changed, watched, or have its address taken. */
@@ -11,8 +11,11 @@ export interface Value {
   /** Undefined for what has no type, such as a symbol of assembly. */
   readonly type: CType | undefined;
   readonly lvalue: Lvalue | undefined;
-  /** The bytes, little endian; read when asked for. @throws ExpressionError where they cannot be read */
-  bytes(): Uint8Array;
+  /**
+   * The bytes, little endian, or some of them; read when asked for.
+   * @throws ExpressionError where they cannot be read
+   */
+  bytes(from?: number, length?: number): Uint8Array;
 }
 
 /** The widths of C's own types. */
@@ -62,7 +65,58 @@ function base(name: string, size: number, encoding: BaseType["encoding"]): BaseT
 /** A value that was computed. */
 export function computed(type: CType, value: bigint): Value {
   const bytes = Uint8Array.from({ length: type.size }, (_, i) => Number((value >> BigInt(8 * i)) & 0xffn));
-  return { type, lvalue: undefined, bytes: () => bytes };
+  return withoutPlace(type, () => bytes);
+}
+
+/** A value that is in no place which could be changed. */
+export function withoutPlace(type: CType, whole: () => Uint8Array): Value {
+  const bytes = (from = 0, length = type.size - from) => whole().subarray(from, from + length);
+  return { type, lvalue: undefined, bytes };
+}
+
+/** An object in linear memory. @param read undefined where memory is not mapped */
+export function inMemory(
+  type: CType,
+  address: bigint,
+  read: (address: bigint, length: number) => Uint8Array | undefined,
+): Value {
+  return {
+    type,
+    lvalue: { kind: "memory", address },
+    bytes: (from = 0, length = type.size - from) => {
+      const bytes = read(address + BigInt(from), length);
+      if (bytes === undefined) throw new ExpressionError(`0x${address.toString(16)} is not mapped`);
+      return bytes;
+    },
+  };
+}
+
+/** An element of an array. */
+export function elementOf(array: Value, element: CType, index: number): Value {
+  return part(array, element, index * element.size, element.size);
+}
+
+/** A member of a struct or union. */
+export function memberOf(whole: Value, { type, offset, bitOffset = 0, bitSize }: Member): Value {
+  if (bitSize === undefined) return part(whole, type, offset, type.size);
+  const size = Math.max(type.size, Math.ceil((bitOffset + bitSize) / 8));
+  const field = part(whole, type, offset, size);
+  if (field.lvalue?.kind === "memory") {
+    return { ...field, lvalue: { ...field.lvalue, bits: { offset: bitOffset, size: bitSize } } };
+  }
+  const number = () => (littleEndian(field.bytes()) >> BigInt(bitOffset)) & ((1n << BigInt(bitSize)) - 1n);
+  const value = () => (isSigned(type) ? BigInt.asIntN(bitSize, number()) : number());
+  return withoutPlace(type, () => computed(type, value()).bytes());
+}
+
+function part(whole: Value, type: CType, offset: number, size: number): Value {
+  const { lvalue } = whole;
+  return {
+    type,
+    lvalue:
+      lvalue?.kind === "memory" ? { kind: "memory", address: lvalue.address + BigInt(offset) } : undefined,
+    bytes: (from = 0, length = size - from) => whole.bytes(offset + from, length),
+  };
 }
 
 /** Whether a type's values are numbers, pointers and enumerators included. */

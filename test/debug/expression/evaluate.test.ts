@@ -6,7 +6,7 @@ import { Evaluator } from "../../../src/debug/expression/evaluate";
 import { parseCondition } from "../../../src/debug/expression/fields";
 import { format, listParts } from "../../../src/debug/expression/format";
 import { parseExpression } from "../../../src/debug/expression/parser";
-import { CTypes, computed, littleEndian, numberOf, type Value } from "../../../src/debug/expression/value";
+import { CTypes, computed, littleEndian, numberOf, type Value, withoutPlace } from "../../../src/debug/expression/value";
 import type { CType, StructType } from "../../../src/symbols/types";
 
 const types = new CTypes(8);
@@ -70,6 +70,7 @@ function world() {
   const variables = new Map<string, () => Value>([
     ["p", () => computed(types.pointerTo(pair), MEMORY)],
     ["one", () => evaluator.inMemory(pair, MEMORY)],
+    ["held", () => withoutPlace(pair, () => memory.slice(0, 16))],
     ["words", () => evaluator.inMemory(words, MEMORY + 64n)],
     ["nowhere", () => computed(types.pointerTo(types.int), 0xdead0000n)],
     ["c", () => computed(types.character, -1n)],
@@ -100,12 +101,22 @@ describe("expressions by C's rules", () => {
     ["(u64)c", 0xffffffffffffffffn],
     ["sizeof(struct pair)", 16n],
     ["sizeof(struct pair *)", 8n],
+    ["2147483647 + 1", -2147483648n],
+    ["2147483648 + 0", 2147483648n],
+    ["0x80000000 - 1", 0x7fffffffn],
+    ["-1 < 0x80000000", 0n],
+    ["-1 < 4294967295", 1n],
+    ["'\\xff'", -1n],
+    ["1_000", 1000n],
     ["$rax * 2", 10n],
     ["p->first", -1n],
     ["(*p).low", 0x34n],
     ["p->whole", 0x1234n],
     ["one.a", 5n],
     ["one.b", 21n],
+    ["held.a", 5n],
+    ["held.b", 21n],
+    ["held.whole", 0x1234n],
     ["p[1].first", 7n],
     ["&p[1] - p", 1n],
     ["(char *)&p[1] - (char *)p", 16n],
@@ -132,7 +143,10 @@ describe("expressions by C's rules", () => {
     ["&(1 + 1)", "only what is in memory has an address"],
     ["1 << 40", "int cannot be shifted by 40 bits"],
     ["(struct nothing *)0", 'there is no type "struct nothing"'],
-    ["089", '"089" at position 1 is no number'],
+    ["0x_", '"0x_" at position 1 is no integer'],
+    ["'\\x'", "\\x at position 1 is no character"],
+    ["1++", "++ at position 2 is not supported"],
+    ["089", '"089" at position 1 is no integer'],
     ["0x1ffffffffffffffff", "0x1ffffffffffffffff has more than 64 bits"],
   ])("%j is refused: %s", (text, sentence) => {
     expect(() => world().number(text)).toThrow(sentence);
@@ -233,7 +247,8 @@ describe("expressions by C's rules", () => {
       ),
       { seed: 20130124, numRuns: 3000 },
     );
-    expect(() => value("(".repeat(5000))).toThrow("nested too deeply");
+    expect(() => value("(".repeat(900))).toThrow("nested too deeply");
+    expect(() => value("1+".repeat(4000))).toThrow("more than 1000 parts");
     expect(() => value("1".repeat(20_000))).toThrow("longer than");
   });
 });
