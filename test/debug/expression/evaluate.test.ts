@@ -6,7 +6,14 @@ import { Evaluator } from "../../../src/debug/expression/evaluate";
 import { parseCondition } from "../../../src/debug/expression/fields";
 import { format, listParts } from "../../../src/debug/expression/format";
 import { parseExpression } from "../../../src/debug/expression/parser";
-import { CTypes, computed, littleEndian, numberOf, type Value, withoutPlace } from "../../../src/debug/expression/value";
+import {
+  CTypes,
+  computed,
+  littleEndian,
+  numberOf,
+  type Value,
+  withoutPlace,
+} from "../../../src/debug/expression/value";
 import type { CType, StructType } from "../../../src/symbols/types";
 
 const types = new CTypes(8);
