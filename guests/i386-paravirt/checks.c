@@ -79,7 +79,7 @@ static u32 kept_tables(void)
 #endif
 }
 
-static void check_nothing_replaced(void)
+void check_nothing_replaced(void)
 {
 	u32 expected = kept_tables() + tables_allocated, linked = count_tables();
 
@@ -103,7 +103,7 @@ void check_new_tables(void)
 	print("tables: %d allocated\n", (u64)tables_allocated);
 }
 
-/* Whether a page of low memory, small or large, may hold text. */
+/* Whether a page of low memory, small or large, holds text. */
 static int holds_text(u32 address, u32 size)
 {
 	return address < (u32)_etext && address + (size - 1) >= (u32)_text;
@@ -135,9 +135,12 @@ static void check_low_memory(void)
 	}
 }
 
+/* Large pages give their executability to all that they hold. */
 static void check_not_executable(const u8 *address)
 {
-	if (holds_text((u32)address & ~(use_pse ? PMD_SIZE - 1u : PAGE_SIZE - 1u), use_pse ? PMD_SIZE : PAGE_SIZE))
+	u32 size = use_pse ? PMD_SIZE : PAGE_SIZE;
+
+	if (holds_text((u32)address & ~(size - 1), size))
 		return;
 	if (probe_call(address) != FETCH_FROM_PRESENT)
 		FAIL("memory at %x can be executed, but is no kernel text\n", (u64)(u32)address);

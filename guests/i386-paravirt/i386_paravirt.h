@@ -42,7 +42,7 @@ extern const u8 _text[], _etext[], _end[];
 extern u32 max_pfn, max_low_pfn;
 struct hvm_start_info;
 void setup_memory(const struct hvm_start_info *info);
-/* Zeroed, mapped low memory of whole pages; it is never given back. */
+/* Zeroed, mapped low memory of whole pages, which is never given back; NULL where none is left. */
 void *alloc_bootmem_low_pages(u32 size);
 /* The physical address behind all that was handed out. */
 u32 bootmem_end(void);
@@ -69,6 +69,7 @@ u32 probe_read(const void *address);
 u32 probe_call(const void *address);
 
 /* checks.c */
+void check_nothing_replaced(void);
 void check_new_tables(void);
 void check_paging(void);
 

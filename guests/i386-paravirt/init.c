@@ -27,8 +27,14 @@ static int must_allocate(entry_t entry)
 
 static u32 alloc_table(void)
 {
+	const void *table = alloc_bootmem_low_pages(PAGE_SIZE);
+
+	if (!table) {
+		check_nothing_replaced();
+		FAIL("no mapped low memory is left for page tables\n");
+	}
 	tables_allocated++;
-	return __pa(alloc_bootmem_low_pages(PAGE_SIZE));
+	return __pa(table);
 }
 
 /* Makes sure that a root entry leads to a page directory. One that is there is used: it may be a hypervisor's. */

@@ -64,7 +64,7 @@ function plan(settings: Settings, ramdisk: Uint8Array | undefined): ProgramPlan 
     Number(settings.switch("pge")),
     Number(settings.switch("nx")),
     settings.number("low_end") ?? 0,
-    DEFECTS.findIndex((name) => name === settings.text("defect")),
+    (DEFECTS as readonly string[]).indexOf(settings.text("defect")),
   ];
   return {
     handover: { entry: "pvh" },
