@@ -68,7 +68,7 @@ extern const u8 idt_handlers[32][16];
 u32 probe_read(const void *address);
 u32 probe_call(const void *address);
 
-/* checks.c */
+/* checks-before.c, checks.c */
 void check_nothing_replaced(void);
 void check_new_tables(void);
 void check_paging(void);
