@@ -10,7 +10,10 @@ import { join } from "node:path";
 
 const GUESTS = "guests";
 const INDEX = join(GUESTS, "images.json");
-const PROGRAMS = { "early-fault": ["early-fault-merged.elf", "early-fault-prototype.elf"] };
+const PROGRAMS = {
+  "early-fault": ["early-fault-merged.elf", "early-fault-prototype.elf"],
+  "i386-paravirt": ["i386-paravirt-native.elf", "i386-paravirt-native-pae.elf"],
+};
 const SOURCE = /\.(c|h|S|lds)$|^Makefile$/;
 
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");

@@ -96,18 +96,19 @@ export function bootProgram(
   bytes: Uint8Array,
   options: BootOptions = {},
 ): Boot {
-  const { entry = "auto" } = options;
-  if (entry !== "auto" && entry !== "linux64") {
-    throw new UsageError(`${program.name} is entered by linux64, not by ${entry}`);
-  }
   const plan = program.plan(readSettings(program.name, program.settings, settings), options.initrd);
+  const { entry, ...handed } = plan.handover;
+  const { entry: wanted = "auto" } = options;
+  if (wanted !== "auto" && wanted !== entry) {
+    throw new UsageError(`${program.name} is entered by ${entry}, not by ${wanted}`);
+  }
   const e820 = either("e820", plan.e820, options.e820);
   const layout = new Layout(memoryMapOf(options, e820, program.defaultMemory));
   const loaded = loadImage(layout, parseImage(bytes), either("load", plan.load, options.load));
   const cmdline = options.cmdline ?? program.defaultCmdline;
-  const start = bootLinux64(layout, loaded, { ...plan.linux64, cmdline });
+  const start = enter(entry, layout, loaded, { ...handed, cmdline });
   patchSymbols(layout, loaded, plan.patches);
-  return bootOf(layout, loaded, "linux64", start);
+  return bootOf(layout, loaded, entry, start);
 }
 
 /** @throws UsageError where a setting and an option contradict each other */

@@ -314,6 +314,50 @@ describe("the way into IA-32e mode and back (SDM vol. 3A, 9.8.5)", () => {
     expect((fault as { reason: string }).reason).toMatch(/^PDPTE 0 at 0x9020 has a reserved bit set/);
     expect(machine.cpu.cr3).toBe(BigInt(good));
   });
+
+  describe("CR4.PAE set while paging is on: the page of the 2-level root is read as four PDPTEs (4.1.2, 4.4.1)", () => {
+    const ROOT = 0x9000;
+    const [BOOT_PT, PAE_PD] = [0xa000, 0xc000];
+    // mov cr3, ebx; mov eax, 0x80000011; mov cr0, eax; mov eax, 0xc0100012; jmp eax
+    const toHigh = "0f 22 db b8 11 00 00 80 0f 22 c0 b8 12 00 10 c0 ff e0";
+    const setPae = "b8 20 00 00 00 0f 22 e0"; // mov eax, 0x20; mov cr4, eax
+    const writePde = "89 0d 28 c0 00 c0"; // mov [0xc000c028], ecx
+
+    /** 2-level entries 0 and 768 map the low MiB and CODE; PDPTE 3 (2-level entries 6 and 7) maps them as well. */
+    function switching(identity: "kept" | "cleared") {
+      const booted = protectedMode(`${toHigh} ${setPae} ${writePde} f4`);
+      const { machine } = booted;
+      machine.memory.fill(ROOT, 0x4000, 0);
+      for (const index of [0, 768]) machine.memory.write32(ROOT + 4 * index, BOOT_PT | 3);
+      for (let page = 0; page <= 0x200; page++)
+        machine.memory.write32(BOOT_PT + 4 * page, (page * 0x1000) | 3);
+      machine.memory.write64(ROOT + 24, BigInt(PAE_PD) | P);
+      machine.memory.write64(PAE_PD, P | RW | PS);
+      machine.cpu.setRegister(3, BigInt(ROOT));
+      machine.cpu.setRegister(1, 0x600083n);
+      machine.want(["table-write", "exception"]);
+      machine.run(5);
+      if (identity === "cleared") machine.memory.write32(ROOT, 0);
+      machine.run(50);
+      return booted;
+    }
+
+    it("they are loaded at that moment, and writes to the PAE tables are those to live tables", () => {
+      const { machine, events } = switching("cleared");
+      expect(machine.pagingState.levels).toBe(3);
+      expect([...machine.pagingState.pdpte]).toEqual([0, 0, 0, 0, 0, 0, PAE_PD | 1, 0]);
+      const last = events.findLast(({ event }) => event === "table-write");
+      expect(last).toMatchObject({ entry: PAE_PD + 40, level: 2, address: 0xc0a00000n, new: 0x600083n });
+    });
+
+    it("a 2-level walk's accessed flag is a reserved bit of the PDPTE: #GP, and the mode stays", () => {
+      const { machine, events } = switching("kept");
+      const fault = events.find(({ event }) => event === "exception");
+      expect(fault).toMatchObject({ name: "#GP" });
+      expect((fault as { reason: string }).reason).toMatch(/^PDPTE 0 at 0x9000 has a reserved bit set/);
+      expect(machine.pagingState.levels).toBe(2);
+    });
+  });
 });
 
 describe("writes to live tables", () => {

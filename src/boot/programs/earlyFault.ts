@@ -114,7 +114,7 @@ function plan(settings: Settings, ramdisk: Uint8Array | undefined): ProgramPlan 
   return {
     ...given({ load: settings.number("load") }),
     ...(settings.isGiven("e820") ? { e820: settings.text("e820") } : {}),
-    linux64: { ...given(addresses), ramdisk: ramdiskOf(settings, ramdisk) },
+    handover: { entry: "linux64", ...given(addresses), ramdisk: ramdiskOf(settings, ramdisk) },
     patches: patches(settings),
   };
 }

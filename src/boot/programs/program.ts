@@ -1,5 +1,6 @@
 /** What a bundled boot program declares. */
 import type { Linux64Options } from "../linux64";
+import type { PvhOptions } from "../pvh";
 import type { SettingDeclaration, Settings } from "../settings";
 
 /** What is to be put into memory and into the image before its entry. */
@@ -9,10 +10,15 @@ export interface ProgramPlan {
   /** The memory map as text, where the settings give one. */
   e820?: string;
   /** How the loader hands over. */
-  linux64: Omit<Linux64Options, "cmdline">;
+  handover: Handover;
   /** 32-bit values for the image's data, by symbol. */
   patches: readonly SymbolPatch[];
 }
+
+/** A boot protocol, and what it is to hand over besides the command line. */
+export type Handover =
+  | ({ entry: "linux64" } & Omit<Linux64Options, "cmdline">)
+  | ({ entry: "pvh" } & Omit<PvhOptions, "cmdline">);
 
 /** A 32-bit value at an offset from a symbol of the image. */
 export interface SymbolPatch {

@@ -172,6 +172,9 @@ export function writeCr4(c: Cpu, value: bigint): void {
     flushAll(c, "mov-cr4");
   }
   announceMode(c, before);
+  // The same page, read in another format.
+  if (paging && !c.longMode && (changed & CR4_PAE) !== 0)
+    c.surroundings.rootLoaded(-1, c.paging.root, undefined);
 }
 
 export function writeEfer(c: Cpu, value: bigint): void {

@@ -1,0 +1,123 @@
+/* What memory there is, and the boot allocator: a bitmap of low memory, in which a set bit is a page that is taken. */
+#include "../common/memory.h"
+#include "hvm_start_info.h"
+#include "i386_paravirt.h"
+
+u32 max_pfn, max_low_pfn;
+
+static u8 *bootmem_map;
+/* No page from here on was handed out. */
+static u32 bootmem_next;
+
+static int is_taken(u32 pfn)
+{
+	return bootmem_map[pfn / 8] & 1 << pfn % 8;
+}
+
+static void take(u32 pfn)
+{
+	bootmem_map[pfn / 8] |= 1 << pfn % 8;
+}
+
+static void release(u32 pfn)
+{
+	bootmem_map[pfn / 8] &= ~(1 << pfn % 8);
+}
+
+/* The whole pages of RAM of an entry, below a page; none where first is not below end. */
+struct pages {
+	u32 first, end;
+};
+
+static struct pages ram_of(const struct hvm_memmap_table_entry *entry, u32 limit)
+{
+	u64 first = (entry->addr + PAGE_SIZE - 1) >> PAGE_SHIFT;
+	u64 end = (entry->addr + entry->size) >> PAGE_SHIFT;
+
+	if (entry->type != HVM_MEMMAP_TYPE_RAM || first >= limit)
+		return (struct pages){ 0, 0 };
+	return (struct pages){ first, end < limit ? end : limit };
+}
+
+static u32 highest_ram(const struct hvm_memmap_table_entry *map, u32 entries, u32 limit)
+{
+	u32 highest = 0;
+
+	for (u32 i = 0; i < entries; i++) {
+		u32 end = ram_of(map + i, limit).end;
+
+		if (end > highest)
+			highest = end;
+	}
+	return highest;
+}
+
+static void init_bootmem(const struct hvm_memmap_table_entry *map, u32 entries)
+{
+	u32 size = (max_low_pfn + 7) / 8;
+
+	/* All taken, RAM released, and what lies below the bitmap's end taken again: the kernel and its first tables. */
+	bootmem_map = __va(init_pg_tables_end);
+	memset(bootmem_map, 0xff, size);
+	for (u32 i = 0; i < entries; i++) {
+		struct pages ram = ram_of(map + i, max_low_pfn);
+
+		for (u32 pfn = ram.first; pfn < ram.end; pfn++)
+			release(pfn);
+	}
+	bootmem_next = PFN(init_pg_tables_end + size + PAGE_SIZE - 1);
+	for (u32 pfn = 0; pfn < bootmem_next; pfn++)
+		take(pfn);
+}
+
+void setup_memory(const struct hvm_start_info *info)
+{
+	const struct hvm_memmap_table_entry *map;
+	u32 limit = MAXMEM;
+
+	if (info->magic != HVM_START_MAGIC || info->version < 1)
+		FAIL("hvm_start_info has no memory map\n");
+	map = __va(info->memmap_paddr);
+	if (boot_settings.low_end && boot_settings.low_end < MAXMEM)
+		limit = boot_settings.low_end;
+	max_pfn = highest_ram(map, info->memmap_entries, ~0u);
+	max_low_pfn = highest_ram(map, info->memmap_entries, PFN(limit));
+	init_bootmem(map, info->memmap_entries);
+	print("low memory: %d pages, highmem: %d pages\n", (u64)max_low_pfn, (u64)(max_pfn - max_low_pfn));
+}
+
+/* How many pages from one on are free, up to a number. */
+static u32 free_run(u32 pfn, u32 wanted)
+{
+	u32 count = 0;
+
+	while (count < wanted && pfn + count < max_low_pfn && !is_taken(pfn + count))
+		count++;
+	return count;
+}
+
+void *alloc_bootmem_low_pages(u32 size)
+{
+	u32 wanted = PFN(size + PAGE_SIZE - 1);
+
+	for (u32 pfn = bootmem_next; pfn + wanted <= max_low_pfn; pfn++) {
+		void *pages = __va(pfn * PAGE_SIZE);
+
+		if (free_run(pfn, wanted) < wanted)
+			continue;
+		/* Only what the entry code mapped is there for sure. */
+		if ((pfn + wanted) * PAGE_SIZE > init_map_end)
+			break;
+		for (u32 i = 0; i < wanted; i++)
+			take(pfn + i);
+		bootmem_next = pfn + wanted;
+		memset(pages, 0, wanted * PAGE_SIZE);
+		return pages;
+	}
+	return NULL;
+}
+
+u32 bootmem_end(void)
+{
+	return bootmem_next * PAGE_SIZE;
+}

@@ -1,0 +1,107 @@
+/* What must be true once the CPU uses the new tables: what the entries say, and what the CPU makes of them. */
+#include "checks.h"
+
+#define RET 0xc3
+/* P and I/D of the error code: a fetch from a page that is present. */
+#define FETCH_FROM_PRESENT 0x11
+
+/* Data that could be run. */
+static u8 code_in_data[] = { RET };
+
+/* Whether a page of low memory, small or large, holds text. */
+static int holds_text(u32 address, u32 size)
+{
+	return address < (u32)_etext && address + (size - 1) >= (u32)_text;
+}
+
+static void check_leaf(entry_t leaf, u32 pfn, u32 size)
+{
+	u32 physical = pfn * PAGE_SIZE, address = PAGE_OFFSET + physical;
+
+	if (!(leaf & _PAGE_PRESENT) || (leaf & PTE_PFN_MASK) != physical)
+		FAIL("low memory at %x is not mapped at %x\n", (u64)physical, (u64)address);
+	if (use_nx && !(leaf & _PAGE_NX) && !holds_text(address, size))
+		FAIL("memory at %x is executable, but no kernel text\n", (u64)address);
+}
+
+static void check_low_memory(void)
+{
+	for (u32 pfn = 0; pfn < max_low_pfn; pfn++) {
+		u32 address = PAGE_OFFSET + pfn * PAGE_SIZE;
+		pmd_t *pmd = pmd_offset(pgd_of(address), address);
+
+		if (pmd_is_table(pmd))
+			check_leaf(pmd_page_table(pmd)[pte_index(address)].value, pfn, PAGE_SIZE);
+		else if (pfn % PTRS_PER_PTE == 0)
+			check_leaf(pmd->value, pfn, PMD_SIZE);
+		if (probe_read((const void *)address) != NO_FAULT)
+			FAIL("low memory at %x cannot be read at %x\n", (u64)(pfn * PAGE_SIZE), (u64)address);
+	}
+}
+
+/* Large pages give their executability to all that they hold. */
+static void check_not_executable(const u8 *address)
+{
+	u32 size = use_pse ? PMD_SIZE : PAGE_SIZE;
+
+	if (holds_text((u32)address & ~(size - 1), size))
+		return;
+	if (probe_call(address) != FETCH_FROM_PRESENT)
+		FAIL("memory at %x can be executed, but is no kernel text\n", (u64)(u32)address);
+}
+
+/* Data of the kernel, and the last page of low memory, which nobody uses. */
+static void check_execution(void)
+{
+	u8 *last = __va((max_low_pfn - 1) * PAGE_SIZE);
+
+	if (!use_nx)
+		return;
+	*last = RET;
+	check_not_executable(code_in_data);
+	check_not_executable(last);
+}
+
+static void check_empty_tables(const char *name, u32 start, u32 end)
+{
+	for (u32 address = start; address != end; address += PMD_SIZE) {
+		pmd_t *pmd = table_pmd(address);
+
+		if (!pmd)
+			FAIL("the %s has no page table at %x\n", name, (u64)address);
+		for (unsigned i = 0; i < PTRS_PER_PTE; i++) {
+			if (pmd_page_table(pmd)[i].value)
+				FAIL("the %s's page table at %x is not empty\n", name, (u64)address);
+		}
+	}
+}
+
+static void check_fixed_mappings(void)
+{
+	u32 end = (FIXADDR_TOP + PMD_SIZE - 1) & PMD_MASK;
+
+	check_empty_tables("fixmap", FIXADDR_START & PMD_MASK, end);
+	if (max_pfn > max_low_pfn)
+		check_empty_tables("permanent kmap", PKMAP_BASE, PKMAP_BASE + PMD_SIZE);
+	for (u32 address = end; address; address += PMD_SIZE) {
+		if (table_pmd(address))
+			FAIL("there is a page table for %x, above the end of the fixmap\n", (u64)address);
+	}
+}
+
+/* The kernel at its physical addresses: what the entry assembly had mapped is there, or is there again. */
+static void check_low_alias(void)
+{
+	for (u32 physical = __pa(_text); physical < __pa(_end); physical += PAGE_SIZE) {
+		if (!maps_to(physical, physical) || probe_read((const void *)physical) != NO_FAULT)
+			FAIL("low memory is not mapped at %x, its physical address, too\n", (u64)physical);
+	}
+}
+
+void check_paging(void)
+{
+	check_low_memory();
+	check_execution();
+	check_fixed_mappings();
+	check_low_alias();
+}
