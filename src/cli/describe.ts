@@ -1,6 +1,7 @@
 /** Events in words, for the text report: what happened, and where the code stood that did it. */
 import type { MachineEvent, PageFaultEvent, PagingModeEvent, TableWriteEvent } from "../machine/events";
 import { ACCESS_FETCH, ACCESS_USER, ACCESS_WRITE } from "../paging/state";
+import { eventSentence } from "../target/eventSentence";
 import type { Places } from "../target/places";
 import { hex, hex64, plural } from "../target/values";
 
@@ -50,6 +51,12 @@ export function describeEvent(event: MachineEvent, places: Places, fault: number
       return line("unimplemented", `${event.text}  [${event.bytes}]`, event.reason);
     case "halt":
       return line("halt", event.reason);
+    case "hypercall":
+    case "hypercall-rejected":
+    case "pin":
+    case "base-pointer":
+    case "p2m-free":
+      return line(event.event.replace("-", " "), eventSentence(event, places));
     case "serial":
       return { name: "serial", what: `| ${printable(event.text)}`, where: "", more: [] };
     case "exit":

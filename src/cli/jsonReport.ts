@@ -102,6 +102,21 @@ export class JsonReport implements Report {
         return { bytes: event.bytes, text: event.text, reason: event.reason };
       case "halt":
         return { reason: event.reason };
+      case "hypercall":
+        return { number: event.number, name: event.name, what: event.what, result: event.result };
+      case "hypercall-rejected":
+        return { name: event.name, errno: event.errno, reason: event.reason };
+      case "pin":
+        return {
+          pinned: event.pinned,
+          table: hex(event.table),
+          tableSymbol: places.physical(event.table),
+          level: event.level,
+        };
+      case "base-pointer":
+        return { ...this.roots(event), user: event.user };
+      case "p2m-free":
+        return { address: hex(event.address), frames: event.frames };
       case "serial":
         return { text: event.text };
       case "exit":

@@ -3,10 +3,10 @@ import type { DebugProtocol } from "@vscode/debugprotocol";
 import { EVENT_KINDS, type MachineEvent } from "../machine/events";
 import { explainWalk } from "../paging/explain";
 import { ACCESS_FETCH, ACCESS_USER, ACCESS_WRITE } from "../paging/state";
+import { eventSentence } from "../target/eventSentence";
 import type { Target } from "../target/target";
 import { hex64 } from "../target/values";
 import type { Debuggee } from "./debuggee";
-import { toHex } from "./protocol/values";
 import type { Stop } from "./run/stop";
 import { exceptionText } from "./stack/exceptions";
 import { THREAD_ID } from "./thread";
@@ -73,44 +73,7 @@ interface EventText {
 
 function eventText(event: MachineEvent, target: Target): EventText {
   const description = EVENT_KINDS.find(({ kind }) => kind === event.event)?.label ?? event.event;
-  return { description, text: eventSentence(event, target) };
-}
-
-/** An event in one sentence. */
-export function eventSentence(event: MachineEvent, target: Target): string {
-  const table = (physical: number) => target.places.table(physical);
-  switch (event.event) {
-    case "page-fault":
-      return `#PF ${event.reason}`;
-    case "exception":
-      return `${event.name} ${event.reason}`;
-    case "reset":
-      return `${table(event.root)} lost ${event.cleared} ${event.cleared === 1 ? "entry" : "entries"} and was loaded into CR3 again`;
-    case "switchover":
-      return `CR3 goes from ${table(event.from)} to ${table(event.to)}`;
-    case "cr3-load":
-      return event.from === event.to
-        ? `CR3 is loaded with ${table(event.to)} again`
-        : `CR3 is loaded with ${table(event.to)} in place of ${table(event.from)}`;
-    case "paging-mode":
-      return `${[...event.set.map((name) => `+${name}`), ...event.cleared.map((name) => `-${name}`)].join(" ")}: paging is now ${event.mode}`;
-    case "table-write":
-      return `entry ${toHex(event.entry)} of level ${event.level}, for ${hex64(event.address)}: ${hex64(event.old)} -> ${hex64(event.new)}`;
-    case "tlb-flush":
-      return event.address === undefined
-        ? `${event.cause} flushes the TLB${event.global ? ", global entries too" : ""}`
-        : `${event.cause} flushes ${hex64(event.address)}`;
-    case "triple-fault":
-      return `Triple fault: ${event.reasons.join("; then ")}`;
-    case "unimplemented":
-      return `${event.text} (${event.bytes}): ${event.reason}`;
-    case "serial":
-      return event.text;
-    case "exit":
-      return `The guest exited with status ${event.status}`;
-    default:
-      return event.reason;
-  }
+  return { description, text: eventSentence(event, target.places) };
 }
 
 /** The walk of a page fault, step by step. */

@@ -130,6 +130,55 @@ export interface HaltEvent extends EventBase {
   reason: string;
 }
 
+/** The hypervisor has carried out a hypercall of its guest, or refused it. */
+export interface HypercallEvent extends EventBase {
+  event: "hypercall";
+  /** Its number, and Xen's name for it. */
+  number: number;
+  name: string;
+  /** What was asked for, in words. */
+  what: string;
+  /** What it answered: negative error numbers where it refused. */
+  result: number;
+}
+
+/** The hypervisor has refused a request. */
+export interface HypercallRejectedEvent extends EventBase {
+  event: "hypercall-rejected";
+  name: string;
+  /** "-EINVAL (22)". */
+  errno: string;
+  /** One sentence: what was asked for, and the rule that forbids it. */
+  reason: string;
+}
+
+/** A table was pinned as one of a level, or unpinned. */
+export interface PinEvent extends EventBase {
+  event: "pin";
+  pinned: boolean;
+  /** Physical address (of the machine) of the table. */
+  table: number;
+  level: number;
+}
+
+/** The guest of a hypervisor has another root: MMUEXT_NEW_BASEPTR or MMUEXT_NEW_USER_BASEPTR. Physical addresses. */
+export interface BasePointerEvent extends EventBase {
+  event: "base-pointer";
+  from: number;
+  to: number;
+  /** The root of user mode. */
+  user: boolean;
+}
+
+/** The guest has unmapped the P->M list that the domain builder made. */
+export interface P2mFreeEvent extends EventBase {
+  event: "p2m-free";
+  /** Where the list was. */
+  address: bigint;
+  /** Frames of the list. */
+  frames: number;
+}
+
 /** A line written to the serial port, without its line end; an unfinished one when the machine stops. */
 export interface SerialEvent extends EventBase {
   event: "serial";
@@ -156,6 +205,11 @@ export type MachineEvent =
   | TripleFaultEvent
   | UnimplementedEvent
   | HaltEvent
+  | HypercallEvent
+  | HypercallRejectedEvent
+  | PinEvent
+  | BasePointerEvent
+  | P2mFreeEvent
   | SerialEvent
   | ExitEvent;
 
@@ -186,6 +240,11 @@ export const EVENT_KINDS: readonly EventDescription[] = [
   { kind: "triple-fault", label: "Triple fault", byDefault: true, final: true },
   { kind: "unimplemented", label: "Unimplemented instruction", byDefault: true, final: true },
   { kind: "halt", label: "Halt for ever", byDefault: true, final: true },
+  { kind: "hypercall", label: "Hypercall", byDefault: false, final: false },
+  { kind: "hypercall-rejected", label: "Rejected hypercall", byDefault: true, final: false },
+  { kind: "pin", label: "Pin or unpin of a table", byDefault: true, final: false },
+  { kind: "base-pointer", label: "Base-pointer switch", byDefault: true, final: false },
+  { kind: "p2m-free", label: "P->M list unmapped", byDefault: true, final: false },
   { kind: "serial", label: "Serial output", byDefault: false, final: false },
   { kind: "exit", label: "Guest exit", byDefault: true, final: true },
 ];

@@ -17,6 +17,7 @@ import { IoBus } from "./devices/ioBus";
 import { registerPlatform } from "./devices/platform";
 import { Serial16550 } from "./devices/serial16550";
 import { EVENT_KINDS, type EventKind, type MachineEvent } from "./events";
+import type { Hypervisor } from "./hypervisor";
 import { PhysicalMemory, type PhysicalRange } from "./memory";
 import { RootTracker } from "./rootTracker";
 import type { SegmentState, StartState } from "./startState";
@@ -116,6 +117,11 @@ export class Machine implements CpuSurroundings {
     this.cpu.mmu.flushWriteCache();
   }
 
+  /** Puts a hypervisor between the machine and what runs on it; before `start`. */
+  attach(hypervisor: Hypervisor): void {
+    this.cpu.hypervisor = hypervisor;
+  }
+
   /** Takes over a start state; everything that is left out is as after reset. */
   start(state: StartState): void {
     const { cpu } = this;
@@ -141,7 +147,7 @@ export class Machine implements CpuSurroundings {
     cpu.updatePaging();
     cpu.updateMode();
     cpu.mmu.flushAll();
-    this.roots.started();
+    this.roots.started(cpu.hypervisor !== undefined);
   }
 
   /**

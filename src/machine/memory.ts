@@ -3,7 +3,8 @@
  *
  * Frames live in one growing linear buffer (the arena), so that a translated access is a single typed load.
  * Invariants:
- * - arena offset 0 is the zero page: it is never written, and stands for every frame not written yet;
+ * - arena offset 0 is the zero page: it is never written, and stands for every frame not written yet; behind it lies
+ *   the page of ones, which stands for computed frames that hold nothing else;
  * - a frame whose `flags` are not 0 is never written without its owner hearing of it (see `FrameFlag`);
  * - offsets stay below 2^31, so that they are non-negative int32 values.
  */
@@ -26,6 +27,17 @@ export const FRAME_DEVICE = 4;
 export const FRAME_WATCHED = 8;
 /** The frame holds bytes of a data breakpoint. */
 export const FRAME_DATA_BREAKPOINT = 16;
+
+/** The frame's contents are computed when somebody asks for them first. */
+const FRAME_COMPUTED = 32;
+
+/** Where the page of ones is in the arena. */
+const ONES_PAGE = PAGE_SIZE;
+/** Arena offsets below this one are shared: a frame there gets its own place with its first write. */
+export const SHARED_PAGES_END = 2 * PAGE_SIZE;
+
+/** What a computed frame holds at first: nothing but zeros or ones, or what was put into the page. */
+export type ComputeFrame = (address: number, page: Uint8Array) => "zeros" | "ones" | "filled";
 
 /** More guest memory was written than this machine holds at once. */
 export class MemoryExhaustedError extends Error {
@@ -72,7 +84,8 @@ export class PhysicalMemory {
   private readonly chunks = new Map<number, Chunk>();
   private lastNumber = -1;
   private lastChunk: Chunk | undefined;
-  private used = PAGE_SIZE;
+  private used = SHARED_PAGES_END;
+  private readonly computed: (PhysicalRange & { readonly compute: ComputeFrame })[] = [];
 
   /**
    * @param ram the ranges that are RAM: page aligned, ascending, not overlapping, below 2^52.
@@ -84,11 +97,22 @@ export class PhysicalMemory {
     this.arena = new WebAssembly.Memory({ initial: GROWTH / WASM_PAGE, maximum: 2 ** 31 / WASM_PAGE });
     this.view = new DataView(this.arena.buffer);
     this.bytes = new Uint8Array(this.arena.buffer);
+    this.bytes.fill(0xff, ONES_PAGE, SHARED_PAGES_END);
   }
 
   /** Bytes of the arena that frames occupy. */
   get residentBytes(): number {
-    return this.used - PAGE_SIZE;
+    return this.used - SHARED_PAGES_END;
+  }
+
+  /**
+   * Has the frames of a range computed, each when it is first read or written; for large tables of which little is
+   * used. To be asked for before anything in the range is touched.
+   * @param range page aligned, in RAM
+   */
+  compute(range: PhysicalRange, compute: ComputeFrame): void {
+    this.computed.push({ ...range, compute });
+    for (const [number, chunk] of this.chunks) this.flagComputed(number, chunk);
   }
 
   /** Whether the byte at a physical address is RAM. */
@@ -100,7 +124,9 @@ export class PhysicalMemory {
   readOffset(address: number): number {
     const chunk = this.chunkOf(address);
     const index = frameIndex(address);
-    return (chunk.flags[index] & FRAME_DEVICE) !== 0 ? -1 : chunk.slots[index];
+    const flags = chunk.flags[index];
+    if ((flags & (FRAME_DEVICE | FRAME_COMPUTED)) === 0) return chunk.slots[index];
+    return (flags & FRAME_DEVICE) !== 0 ? -1 : this.computeFrame(chunk, index, address);
   }
 
   /**
@@ -111,7 +137,11 @@ export class PhysicalMemory {
     const chunk = this.chunkOf(address);
     const index = frameIndex(address);
     if ((chunk.flags[index] & FRAME_DEVICE) !== 0) return -1;
-    return chunk.slots[index] !== 0 ? chunk.slots[index] : this.allocate(chunk, index);
+    const slot = chunk.slots[index];
+    if (slot >= SHARED_PAGES_END) return slot;
+    const shared =
+      (chunk.flags[index] & FRAME_COMPUTED) === 0 ? slot : this.computeFrame(chunk, index, address);
+    return shared >= SHARED_PAGES_END ? shared : this.allocate(chunk, index, shared);
   }
 
   /** The flags of the frame of a physical address. */
@@ -202,10 +232,11 @@ export class PhysicalMemory {
     });
   }
 
-  /** Fills bytes; zeroing frames that were never written costs nothing. @throws MemoryExhaustedError */
+  /** Fills bytes; what shares a page of such bytes already costs nothing. @throws MemoryExhaustedError */
   fill(address: number, length: number, byte: number): void {
     forEachPage(address, length, (at, _done, count) => {
-      if (byte === 0 && this.readOffset(at) === 0) return;
+      const shared = this.readOffset(at);
+      if ((byte === 0 && shared === 0) || (byte === 0xff && shared === ONES_PAGE)) return;
       const offset = this.writeOffset(at);
       if (offset < 0) return;
       const from = offset + (at & 0xfff);
@@ -240,13 +271,41 @@ export class PhysicalMemory {
       const to = Math.min(CHUNK_FRAMES, (range.end - start) / PAGE_SIZE);
       if (from < to) flags.fill(0, from, to);
     }
-    return { slots: new Int32Array(CHUNK_FRAMES), flags };
+    const chunk = { slots: new Int32Array(CHUNK_FRAMES), flags };
+    this.flagComputed(number, chunk);
+    return chunk;
   }
 
-  private allocate(chunk: Chunk, index: number): number {
+  private flagComputed(number: number, { slots, flags }: Chunk): void {
+    const start = number * CHUNK_BYTES;
+    for (const range of this.computed) {
+      const from = Math.max(0, Math.floor((range.start - start) / PAGE_SIZE));
+      const to = Math.min(CHUNK_FRAMES, Math.ceil((range.end - start) / PAGE_SIZE));
+      for (let i = from; i < to; i++) if (slots[i] === 0) flags[i] |= FRAME_COMPUTED;
+    }
+  }
+
+  /** Gives a computed frame its contents. */
+  private computeFrame(chunk: Chunk, index: number, address: number): number {
+    chunk.flags[index] &= ~FRAME_COMPUTED;
+    const start = address - (address % PAGE_SIZE);
+    const range = this.computed.find((each) => start >= each.start && start < each.end);
+    const page = new Uint8Array(PAGE_SIZE);
+    const contents = range?.compute(start, page) ?? "zeros";
+    if (contents !== "filled") {
+      chunk.slots[index] = contents === "ones" ? ONES_PAGE : 0;
+      return chunk.slots[index];
+    }
+    const offset = this.allocate(chunk, index, 0);
+    this.bytes.set(page, offset);
+    return offset;
+  }
+
+  private allocate(chunk: Chunk, index: number, shared: number): number {
     if (this.used >= this.bytes.length) this.grow();
     const offset = this.used;
     this.used += PAGE_SIZE;
+    if (shared === ONES_PAGE) this.bytes.fill(0xff, offset, offset + PAGE_SIZE);
     chunk.slots[index] = offset;
     this.onFrameAllocated();
     return offset;

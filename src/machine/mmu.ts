@@ -25,7 +25,14 @@ import {
   walkLinear,
 } from "../paging/walk";
 import { R_HIGH } from "./cpu/registers";
-import { FRAME_CODE, FRAME_DATA_BREAKPOINT, FRAME_TABLE, FRAME_WATCHED, type PhysicalMemory } from "./memory";
+import {
+  FRAME_CODE,
+  FRAME_DATA_BREAKPOINT,
+  FRAME_TABLE,
+  FRAME_WATCHED,
+  type PhysicalMemory,
+  SHARED_PAGES_END,
+} from "./memory";
 import { type StructureEntry, Tlb, type TlbEntry } from "./tlb";
 
 /** What the MMU tells the CPU. The first three do not return: they throw the fault. */
@@ -72,7 +79,7 @@ export class Mmu {
 
   private readonly readCache = new Int32Array(CACHE_PAGES * 4).fill(EMPTY);
   private readonly writeCache = new Int32Array(CACHE_PAGES * 4).fill(EMPTY);
-  private zeroPageCached = false;
+  private sharedPageCached = false;
   private readonly cacheTranslations: boolean;
 
   /**
@@ -90,7 +97,7 @@ export class Mmu {
     this.tlb = new Tlb(tlbCapacity);
     this.cacheTranslations = tlbCapacity > 0;
     memory.onFrameAllocated = () => {
-      if (this.zeroPageCached) this.flushReadCache();
+      if (this.sharedPageCached) this.flushReadCache();
     };
   }
 
@@ -368,7 +375,12 @@ export class Mmu {
     this.translate(next, carryInto(low, next, high), access);
   }
 
-  private writePhysical(address: number, size: number, low: number, high: number): void {
+  /**
+   * Writes physical memory as software does: code there is forgotten, who watches tables or bytes hears of it, and
+   * translations that were made from an old entry stay.
+   * @param size 1, 2, 4 or 8 bytes, within a page
+   */
+  writePhysical(address: number, size: number, low: number, high: number): void {
     const flags = this.memory.flagsOf(address);
     if ((flags & FRAME_CODE) !== 0) this.host.codeWritten(address, size);
     const watched = (flags & FRAME_DATA_BREAKPOINT) !== 0;
@@ -521,14 +533,14 @@ export class Mmu {
     const write = (access & ACCESS_WRITE) !== 0;
     const offset = write ? this.memory.writeOffset(physical) : this.memory.readOffset(physical);
     if (offset < 0) return;
-    if (offset === 0) this.zeroPageCached = true;
+    if (offset < SHARED_PAGES_END) this.sharedPageCached = true;
     setEntry(this.readCache, low, high, offset);
     if (write && this.memory.flagsOf(physical) === 0) setEntry(this.writeCache, low, high, offset);
   }
 
   private flushReadCache(): void {
     this.readCache.fill(EMPTY);
-    this.zeroPageCached = false;
+    this.sharedPageCached = false;
   }
 }
 

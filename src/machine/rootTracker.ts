@@ -30,9 +30,12 @@ export class RootTracker {
     if (on) this.live.rebuild();
   }
 
-  /** A start state was taken over. */
-  started(): void {
-    this.own = false;
+  /**
+   * A start state was taken over.
+   * @param own whether its tables count as the guest's: those that a hypervisor gives its guest to build on do
+   */
+  started(own: boolean): void {
+    this.own = own;
     if (this.cpu.paging.levels !== 0) this.adopt();
   }
 

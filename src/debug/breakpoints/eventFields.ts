@@ -22,6 +22,11 @@ export const EVENT_FIELDS: Readonly<Record<EventKind, { fields: readonly string[
   "triple-fault": { fields: [], example: "" },
   unimplemented: { fields: ["text"], example: "" },
   halt: { fields: [], example: "" },
+  hypercall: { fields: ["number", "name", "result"], example: 'name == "mmu_update"' },
+  "hypercall-rejected": { fields: ["name", "errno"], example: 'name == "mmuext_op"' },
+  pin: { fields: ["pinned", "table", "level"], example: "pinned && level == 4" },
+  "base-pointer": { fields: ["from", "to", "user"], example: "!user" },
+  "p2m-free": { fields: ["address", "frames"], example: "" },
   serial: { fields: ["text"], example: 'text == "done"' },
   exit: { fields: ["status"], example: "status != 0" },
 };

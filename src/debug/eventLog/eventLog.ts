@@ -1,11 +1,11 @@
 /** The events of a boot, as the event log shows them: the latest are kept, all are counted. */
 import { EVENT_KINDS, type EventKind, type MachineEvent } from "../../machine/events";
+import { eventSentence } from "../../target/eventSentence";
 import type { Target } from "../../target/target";
 import type { CheckedOf } from "../protocol/declare";
 import type { EVENTS, EventRow, EventRows } from "../protocol/events";
 import { toHex } from "../protocol/values";
 import type { Sources } from "../sources";
-import { eventSentence } from "../stopped";
 
 /** Events that are kept at least, and half of what is kept at most. */
 export const KEPT = 10_000;
@@ -30,7 +30,7 @@ export class EventLog {
   record(event: MachineEvent): void {
     this.total++;
     this.counts.set(event.event, (this.counts.get(event.event) ?? 0) + 1);
-    this.kept.push({ number: this.total, event, text: eventSentence(event, this.target) });
+    this.kept.push({ number: this.total, event, text: eventSentence(event, this.target.places) });
     if (this.kept.length > 2 * KEPT) this.kept.splice(0, KEPT);
   }
 

@@ -11,6 +11,7 @@ import { errorCodeOf } from "../../paging/walk";
 import type { DataBreakpoints } from "../dataBreakpoints";
 import type { IoBus } from "../devices/ioBus";
 import type { EventKind, MachineEvent } from "../events";
+import type { Hypervisor } from "../hypervisor";
 import type { PhysicalMemory } from "../memory";
 import { Mmu, type MmuHost } from "../mmu";
 import {
@@ -149,6 +150,8 @@ export class Cpu implements MmuHost {
   /** An exception whose delivery waits for the run to go on. */
   pending: CpuFault | undefined;
   readonly fault = new CpuFault();
+  /** Where the guest is a paravirtual one. */
+  hypervisor: Hypervisor | undefined;
 
   constructor(readonly surroundings: CpuSurroundings) {
     const { memory, io, model, tlbCapacity } = surroundings;

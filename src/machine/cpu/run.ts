@@ -30,7 +30,8 @@ export function execute(c: Cpu, limit: number, passBreakpoint: boolean): RunEnd 
       if (c.pending !== undefined) {
         const { pending } = c;
         c.pending = undefined;
-        deliver(c, pending);
+        if (c.hypervisor === undefined) deliver(c, pending);
+        else c.hypervisor.deliver(pending);
         pass = false;
         if (c.stopRequested) return stopped(c);
       }
@@ -145,6 +146,7 @@ function announce(c: Cpu, fault: CpuFault): RunEnd | undefined {
   const here = c.here();
   if (fault.software) fault.length = c.code.currentLength();
   rewind(c, fault.trap);
+  if (c.hypervisor?.intercept(fault)) return c.stopRequested ? stopped(c) : undefined;
   const { vector, error } = fault;
   if (vector === PAGE_FAULT && !fault.software) {
     const repeats = c.countRepeats(here.instruction, error);

@@ -284,6 +284,11 @@ function syscall(): Op {
   return (c) => {
     if ((c.efer & EFER_SCE) === 0 || !c.code64)
       throw c.ud("SYSCALL without EFER.SCE, or outside of 64-bit mode");
+    if (c.hypervisor !== undefined) {
+      c.hypervisor.systemCall();
+      c.leave = true;
+      return;
+    }
     const target = readMsrValue(c, MSR_LSTAR);
     const star = readMsrValue(c, MSR_STAR);
     const flags = materialize(c.r);

@@ -1,0 +1,17 @@
+/**
+ * What stands between a machine and a paravirtual guest. The machine knows only where the guest leaves its own code;
+ * `src/xen` says what happens then. RIP and the other registers are exact in all of these.
+ */
+import type { CpuFault } from "./cpu/fault";
+
+export interface Hypervisor {
+  /**
+   * Whether an exception or a software interrupt is the hypervisor's own affair: then it has been dealt with, and
+   * the guest goes on where RIP is now.
+   */
+  intercept(fault: CpuFault): boolean;
+  /** Hands any other exception to the guest. @throws Halted where the guest has no way to take it */
+  deliver(fault: CpuFault): void;
+  /** SYSCALL of 64-bit code; RIP is behind the instruction. */
+  systemCall(): void;
+}

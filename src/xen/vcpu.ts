@@ -1,0 +1,35 @@
+/** The state of the virtual CPU that the hypervisor keeps. */
+
+/** A guest's handler of a vector (trap_info). */
+export interface TrapHandler {
+  readonly cs: number;
+  readonly address: bigint;
+  /** Whether events are masked when it is entered. */
+  readonly masksEvents: boolean;
+  /** The least privileged ring that may raise it by INT. */
+  readonly dpl: number;
+}
+
+export class Vcpu {
+  readonly traps = new Map<number, TrapHandler>();
+  /** Where the kernel's stack is for entries from user mode. */
+  kernelSs = 0;
+  kernelSp = 0n;
+  /** Entries by callback type: event, failsafe, syscall. */
+  readonly callbacks = new Map<number, { readonly cs: number; readonly address: bigint }>();
+  /** 64-bit guests: whether the guest is in its kernel. */
+  inKernel = true;
+  /** Machine frames of the roots; -1 where there is none. */
+  kernelRoot: number;
+  userRoot = -1;
+  cr2 = 0n;
+  /** CR0.TS as the guest has it. */
+  taskSwitched = false;
+  /** Machine address of the vcpu_info. */
+  info: number;
+
+  constructor(root: number, info: number) {
+    this.kernelRoot = root;
+    this.info = info;
+  }
+}
