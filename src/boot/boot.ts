@@ -3,22 +3,24 @@
  * `apply`: files come in as bytes, and what comes out says what lies where.
  */
 import type { Vendor } from "../machine/cpu/model";
-import type { PhysicalRange } from "../machine/memory";
+import type { PhysicalMemory, PhysicalRange } from "../machine/memory";
 import type { StartState } from "../machine/startState";
 import { type ElfImage, parseElf } from "../symbols/elf";
 import { Symbols } from "../symbols/symbols";
+import type { Domain } from "../xen/domainBuilder";
 import { bootElfEntry } from "./elfEntry";
 import { chooseEntry, type EntryMethod, type SupportedEntry } from "./entry";
 import { ImageError, UsageError } from "./errors";
-import { type BootMemory, Layout, type Placement } from "./layout";
+import { Layout, type Placement } from "./layout";
 import { bootLinux64, type Linux64Options } from "./linux64";
 import { type LoadedImage, loadImage } from "./load";
 import { checkPhysicalBits, type E820Entry, type MemoryMap, parseE820, pcMemoryMap } from "./memoryMap";
 import type { BootProgram, SymbolPatch } from "./programs/program";
 import { bootPvh } from "./pvh";
-import { wholeFile } from "./ramdisk";
+import { type SparseFile, wholeFile } from "./ramdisk";
 import { readSettings, type SettingTexts } from "./settings";
 import { GIB } from "./values";
+import { bootXenPv, domainMemory, type XenPvOptions } from "./xenPv";
 
 export { ENTRY_METHODS, type EntryMethod } from "./entry";
 export { ImageError, UsageError } from "./errors";
@@ -36,6 +38,8 @@ export interface BootOptions {
   vendor?: Vendor;
   /** The CPU model's MAXPHYADDR; 52 unless given. */
   maxPhysicalBits?: number;
+  /** Whether the CPU has pages of 1 GiB; it has unless given. */
+  pages1G?: boolean;
   cmdline?: string;
   /** The contents of an initial RAM disk. */
   initrd?: Uint8Array;
@@ -58,8 +62,10 @@ export interface Boot {
   /** What lies where in physical memory, by address. */
   placements: readonly Placement[];
   image: ElfImage;
+  /** Of a paravirtual domain: what it is, and how its hypervisor behaves. `e820` and `placements` are the domain's. */
+  domain?: { readonly domain: Domain; readonly ptwr: boolean };
   /** Puts everything into the machine's memory. @throws what writing to it throws */
-  apply(memory: BootMemory): void;
+  apply(memory: PhysicalMemory): void;
 }
 
 const DEFAULT_MEMORY = 4 * GIB;
@@ -71,11 +77,16 @@ const DEFAULT_MEMORY = 4 * GIB;
 export function bootImage(bytes: Uint8Array, options: BootOptions = {}): Boot {
   const image = parseImage(bytes);
   const entry = chooseEntry(image, options.entry ?? "auto");
+  if (entry === "xen-pv") {
+    const map = domainMapOf(options, options.e820, DEFAULT_MEMORY);
+    const { cmdline = "", initrd } = options;
+    return bootDomain(image, map, options, { cmdline, ...withRamdisk(initrd) });
+  }
   const layout = new Layout(memoryMapOf(options, options.e820, DEFAULT_MEMORY));
   const loaded = loadImage(layout, image, options.load);
   const start = enter(entry, layout, loaded, {
     cmdline: options.cmdline ?? "",
-    ...(options.initrd === undefined ? {} : { ramdisk: wholeFile(options.initrd) }),
+    ...withRamdisk(options.initrd),
   });
   return bootOf(layout, loaded, entry, start);
 }
@@ -103,9 +114,13 @@ export function bootProgram(
     throw new UsageError(`${program.name} is entered by ${entry}, not by ${wanted}`);
   }
   const e820 = either("e820", plan.e820, options.e820);
+  const cmdline = options.cmdline ?? program.defaultCmdline;
+  if (entry === "xen-pv") {
+    const map = domainMapOf(options, e820, program.defaultMemory);
+    return bootDomain(parseImage(bytes), map, options, { ...handed, cmdline }, plan.patches);
+  }
   const layout = new Layout(memoryMapOf(options, e820, program.defaultMemory));
   const loaded = loadImage(layout, parseImage(bytes), either("load", plan.load, options.load));
-  const cmdline = options.cmdline ?? program.defaultCmdline;
   const start = enter(entry, layout, loaded, { ...handed, cmdline });
   patchSymbols(layout, loaded, plan.patches);
   return bootOf(layout, loaded, entry, start);
@@ -145,8 +160,44 @@ function memoryMapOf(options: BootOptions, e820: string | undefined, defaultMemo
   return map;
 }
 
+/** A domain's memory: as asked for, without the holes of a PC. */
+function domainMapOf(options: BootOptions, e820: string | undefined, defaultMemory: number): MemoryMap {
+  const map = memoryMapOf(options, e820, defaultMemory);
+  return e820 === undefined ? domainMemory(map.size) : map;
+}
+
+function withRamdisk(initrd: Uint8Array | undefined): { ramdisk?: SparseFile } {
+  return initrd === undefined ? {} : { ramdisk: wholeFile(initrd) };
+}
+
+/** A paravirtual domain, with the hypervisor below it. */
+function bootDomain(
+  image: ElfImage,
+  map: MemoryMap,
+  { pages1G = true, maxPhysicalBits = 52 }: BootOptions,
+  input: XenPvOptions & { cmdline: string; ramdisk?: SparseFile },
+  patches: readonly SymbolPatch[] = [],
+): Boot {
+  const domain = bootXenPv(image, map, { ...input, pages1G, maxPhysicalBits }, patches);
+  return {
+    ram: domain.ram,
+    e820: map.e820,
+    entry: "xen-pv",
+    start: domain.start,
+    loadDelta: -Number(domain.notes.paddrOffset),
+    placements: domain.parts.map(({ name, pfn, pages }) => ({
+      name,
+      start: pfn * 4096,
+      end: (pfn + pages) * 4096,
+    })),
+    image,
+    domain: { domain, ptwr: input.ptwr ?? true },
+    apply: (memory) => domain.apply(memory),
+  };
+}
+
 function enter(
-  entry: SupportedEntry,
+  entry: Exclude<SupportedEntry, "xen-pv">,
   layout: Layout,
   loaded: LoadedImage,
   options: Linux64Options,

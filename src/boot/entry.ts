@@ -2,6 +2,7 @@
 import { type ElfImage, PT_LOAD } from "../symbols/elf";
 import { UsageError } from "./errors";
 import { pvhEntry } from "./pvh";
+import { isXenPv } from "./xenPv";
 
 /** The ways of entering an image. What is not supported yet is refused with a sentence. */
 export const ENTRY_METHODS = [
@@ -10,19 +11,17 @@ export const ENTRY_METHODS = [
   { name: "linux64", supported: true, description: "Linux's 64-bit entry: long mode, RSI = boot_params" },
   { name: "elf", supported: true, description: "the ELF entry point without a boot protocol" },
   { name: "multiboot", supported: false, description: "Multiboot 1" },
-  { name: "xen-pv", supported: false, description: "a paravirtual Xen domain" },
+  { name: "xen-pv", supported: true, description: "a paravirtual Xen domain, with a hypervisor below it" },
 ] as const;
 
 export type EntryMethod = (typeof ENTRY_METHODS)[number]["name"];
-export type SupportedEntry = "pvh" | "linux64" | "elf";
+export type SupportedEntry = "pvh" | "linux64" | "elf" | "xen-pv";
 
 /** Multiboot 1 headers lie in the first 8 KiB of the file, aligned to 4 bytes. */
 const MULTIBOOT_SEARCH = 8192;
 const MULTIBOOT_MAGIC = 0x1badb002;
 /** __START_KERNEL_map: where Linux on x86-64 is linked to. */
 const LINUX_KERNEL_MAP = 0xffffffff80000000n;
-/** XEN_ELFNOTE_ENTRY: the virtual address of the entry of a paravirtual domain. */
-const XEN_PV_ENTRY = 1;
 
 /**
  * Chooses the entry method: PVH where the image names such an entry, Linux's 64-bit entry where it is linked like
@@ -34,14 +33,13 @@ export function chooseEntry(image: ElfImage, wanted: EntryMethod): SupportedEntr
   if (pvhEntry(image) !== undefined) return "pvh";
   if (hasMultibootHeader(image.bytes)) return requireSupported("multiboot");
   if (isLinuxLike(image)) return "linux64";
-  if (isXenPv(image)) return requireSupported("xen-pv");
+  if (isXenPv(image)) return "xen-pv";
   return "elf";
 }
 
-function requireSupported(method: EntryMethod): SupportedEntry {
-  if (method === "pvh" || method === "linux64" || method === "elf") return method;
-  const name = method === "multiboot" ? "Multiboot" : "Xen PV";
-  throw new UsageError(`the ${name} entry is not supported yet: use --entry pvh, linux64 or elf`);
+function requireSupported(method: Exclude<EntryMethod, "auto">): SupportedEntry {
+  if (method !== "multiboot") return method;
+  throw new UsageError("the Multiboot entry is not supported yet: use --entry pvh, linux64, xen-pv or elf");
 }
 
 /** Whether the first 8 KiB hold a Multiboot 1 header: magic, flags and a checksum that makes the sum 0. */
@@ -61,8 +59,4 @@ function isLinuxLike(image: ElfImage): boolean {
     image.class === 64 &&
     image.segments.some((segment) => segment.type === PT_LOAD && segment.virtualAddress >= LINUX_KERNEL_MAP)
   );
-}
-
-function isXenPv(image: ElfImage): boolean {
-  return image.notes().some(({ name, type }) => name === "Xen" && type === XEN_PV_ENTRY);
 }

@@ -45,8 +45,16 @@ export interface SymbolsParts {
   readonly segments: readonly LinkedSegment[];
   /** Physical load address minus p_paddr, in bytes; negative below the linked place. */
   readonly loadDelta: number;
+  /** Of a paravirtual domain; physical memory is the machine's itself otherwise. */
+  readonly machine?: MachineMemory | undefined;
   /** What of the file could not be read. */
   readonly problems?: readonly Error[];
+}
+
+/** Which machine memory stands behind the physical memory that a domain sees. Byte addresses; -1 where none does. */
+export interface MachineMemory {
+  machineOf(physical: number): number;
+  physicalOf(machine: number): number;
 }
 
 const KERNEL_HALF = 1n << 63n;
@@ -63,8 +71,12 @@ export class Symbols {
   /**
    * The symbols of a loaded ELF file. Throws nothing: what cannot be read is left out, see `problems`.
    * @param options.loadDelta physical load address minus the linked one (p_paddr), in bytes
+   * @param options.machine of a paravirtual domain
    */
-  static fromElf(elf: ElfImage, options: { loadDelta: number }): Symbols {
+  static fromElf(
+    elf: ElfImage,
+    options: { loadDelta: number; machine?: MachineMemory | undefined },
+  ): Symbols {
     const problems: Error[] = [];
     const guarded = <T>(read: () => T): T | undefined => {
       try {
@@ -95,6 +107,7 @@ export class Symbols {
       segments,
       sections,
       loadDelta: options.loadDelta,
+      machine: options.machine,
       problems,
     });
   }
@@ -107,7 +120,9 @@ export class Symbols {
 
   /** The symbol of a physical byte address within the loaded image. */
   nameOfPhysical(physical: number | bigint): SymbolHit | undefined {
-    const linked = this.linkedOfPhysical(BigInt(physical));
+    const { machine } = this.parts;
+    const own = machine === undefined ? BigInt(physical) : BigInt(machine.physicalOf(Number(physical)));
+    const linked = this.linkedOfPhysical(own);
     return linked === undefined ? undefined : this.parts.symbols?.find(linked);
   }
 
@@ -147,12 +162,12 @@ export class Symbols {
     return this.parts.symbols?.sizeOf(name);
   }
 
-  /** The physical address at which a linked linear address was loaded; undefined outside of the image. */
+  /** The machine's physical address at which a linked linear address was loaded; undefined outside of the image. */
   physicalOf(linked: bigint): number | undefined {
     const segment = this.segments.find(({ linear, size }) => linked >= linear && linked < linear + size);
-    return segment === undefined
-      ? undefined
-      : Number(linked - segment.linear + segment.physical + this.loadDelta);
+    if (segment === undefined) return undefined;
+    const physical = Number(linked - segment.linear + segment.physical + this.loadDelta);
+    return this.parts.machine === undefined ? physical : this.parts.machine.machineOf(physical);
   }
 
   /** What of the symbols and debugging information could not be read so far; a sentence each. */
@@ -169,7 +184,8 @@ export class Symbols {
       (segment) =>
         linear >= segment.linear && linear < segment.linear + segment.size && !this.isTemplate(segment),
     );
-    return inSegment ? linear : this.linkedOfPhysical(linear);
+    if (inSegment) return linear;
+    return this.parts.machine === undefined ? this.linkedOfPhysical(linear) : undefined;
   }
 
   private linkedOfPhysical(physical: bigint): bigint | undefined {

@@ -14,7 +14,9 @@ import {
 } from "../boot/boot";
 import { type CpuModel, parseCpu } from "../machine/cpu/model";
 import { Machine } from "../machine/machine";
-import { Symbols } from "../symbols/symbols";
+import { type MachineMemory, Symbols } from "../symbols/symbols";
+import { Xen } from "../xen/hypervisor";
+import type { MachineFrames } from "../xen/machineFrames";
 import { Target } from "./target";
 import { hex, roughBytes } from "./values";
 
@@ -48,6 +50,7 @@ export interface Files {
 }
 
 const DEFAULT_CPU = "max";
+const PAGE = 4096;
 /** IA32_EFER.LMA: the CPU is in IA-32e mode. */
 const EFER_LMA = 1 << 10;
 
@@ -62,9 +65,15 @@ export async function launch(request: LaunchRequest, files: Files): Promise<Targ
   }
   const machine = new Machine({ ram: boot.ram, cpu, tlb: request.tlb });
   boot.apply(machine.memory);
+  const xen = boot.domain && new Xen(machine, boot.domain.domain, { ptwr: boot.domain.ptwr });
+  if (xen !== undefined) machine.attach(xen);
   machine.start(boot.start);
-  const symbols = Symbols.fromElf(boot.image, { loadDelta: boot.loadDelta });
-  return new Target(machine, symbols, boot, detailsOf(boot, request));
+  const { loadDelta } = boot;
+  const symbols = Symbols.fromElf(boot.image, {
+    loadDelta,
+    machine: xen && machineMemory(xen.domain.frames),
+  });
+  return new Target(machine, symbols, boot, detailsOf(boot, request), xen);
 }
 
 async function bootOf(request: LaunchRequest, cpu: CpuModel, files: Files): Promise<Boot> {
@@ -74,6 +83,7 @@ async function bootOf(request: LaunchRequest, cpu: CpuModel, files: Files): Prom
     vendor: cpu.vendor,
     maxPhysicalBits: cpu.maxPhysicalBits,
     entry,
+    pages1G: cpu.features.pdpe1gb,
     ...(memory === undefined ? {} : { memory }),
     ...(cmdline === undefined ? {} : { cmdline }),
     ...(initrd === undefined ? {} : { initrd }),
@@ -149,8 +159,21 @@ function codeOf(error: unknown): string | undefined {
   return (error as { code?: string } | undefined)?.code;
 }
 
+/** The machine's memory behind a domain's, in bytes. */
+function machineMemory(frames: MachineFrames): MachineMemory {
+  const moved = (address: number, frameOf: (frame: number) => number) => {
+    const frame = frameOf(Math.floor(address / PAGE));
+    return frame < 0 ? -1 : frame * PAGE + (address % PAGE);
+  };
+  return {
+    machineOf: (physical) => moved(physical, (pfn) => frames.mfnOf(pfn)),
+    physicalOf: (machine) => moved(machine, (mfn) => frames.pfnOf(mfn)),
+  };
+}
+
 function detailsOf(boot: Boot, request: LaunchRequest): string {
-  const memory = boot.ram.reduce((sum, { start, end }) => sum + end - start, 0);
+  const ranges = boot.domain === undefined ? boot.ram : boot.e820;
+  const memory = ranges.reduce((sum, { start, end }) => sum + end - start, 0);
   const moved =
     boot.loadDelta === 0
       ? ""

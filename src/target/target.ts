@@ -6,6 +6,7 @@ import type { Boot } from "../boot/boot";
 import type { Machine } from "../machine/machine";
 import type { PagingState } from "../paging/state";
 import type { Symbols } from "../symbols/symbols";
+import type { Xen } from "../xen/hypervisor";
 import { type Observed, physicalOf } from "./linear";
 import { Places } from "./places";
 
@@ -20,6 +21,8 @@ export class Target implements Observed {
     readonly boot: Boot,
     /** What was booted how, in words. */
     readonly details: string,
+    /** The hypervisor below the guest, where the guest is a paravirtual domain. */
+    readonly xen?: Xen,
   ) {
     this.places = new Places(symbols);
     machine.nameOfPhysical = (physical) => this.places.physical(physical);

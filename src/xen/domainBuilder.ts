@@ -32,7 +32,8 @@ export interface DomainOptions {
   readonly nrPages: number;
   /** Those that have memory; all unless given. What the builder needs must have it. */
   readonly populated?: readonly FrameRange[];
-  readonly cmdline: string;
+  /** Ends in a zero byte. */
+  readonly cmdline: Uint8Array;
   readonly ramdisk?: Uint8Array;
   readonly order: FrameOrder;
   /** Whether the P->M list goes where INIT_P2M says, where there is such a note. */
@@ -376,7 +377,7 @@ class Builder {
     const at = abi.startInfo;
     const word = (offset: number, value: bigint) =>
       abi.word === 8 ? view.setBigUint64(offset, value, true) : view.setUint32(offset, Number(value), true);
-    page.set(new TextEncoder().encode(abi.magic), 0);
+    page.set(ascii(abi.magic), 0);
     word(at.nrPages, BigInt(options.nrPages));
     word(at.sharedInfo, BigInt(hypervisor.sharedInfo * PAGE));
     const flags =
@@ -389,10 +390,10 @@ class Builder {
       word(at.modStart, notes.modStartPfn ? BigInt(this.initialPages) : mapping.ramdisk);
       word(at.modLen, BigInt(ramdisk.length));
     }
-    const cmdline = new TextEncoder().encode(options.cmdline);
-    if (cmdline.length >= CMDLINE_LIMIT) {
+    const { cmdline } = options;
+    if (cmdline.length > CMDLINE_LIMIT) {
       throw new DomainError(
-        `the command line has ${cmdline.length} bytes, and start_info has room for ${CMDLINE_LIMIT - 1}`,
+        `the command line has ${cmdline.length} bytes with its zero byte, and start_info has room for ${CMDLINE_LIMIT}`,
       );
     }
     page.set(cmdline, at.cmdLine);
@@ -488,6 +489,11 @@ class Builder {
       at += count;
     }
   }
+}
+
+/** A text of ASCII characters as bytes. */
+export function ascii(text: string): Uint8Array {
+  return Uint8Array.from(text, (character) => character.charCodeAt(0));
 }
 
 /** Fills a page with words; -1 becomes all ones. */

@@ -2,6 +2,7 @@
 import type { Linux64Options } from "../linux64";
 import type { PvhOptions } from "../pvh";
 import type { SettingDeclaration, Settings } from "../settings";
+import type { XenPvOptions } from "../xenPv";
 
 /** What is to be put into memory and into the image before its entry. */
 export interface ProgramPlan {
@@ -18,7 +19,8 @@ export interface ProgramPlan {
 /** A boot protocol, and what it is to hand over besides the command line. */
 export type Handover =
   | ({ entry: "linux64" } & Omit<Linux64Options, "cmdline">)
-  | ({ entry: "pvh" } & Omit<PvhOptions, "cmdline">);
+  | ({ entry: "pvh" } & Omit<PvhOptions, "cmdline">)
+  | ({ entry: "xen-pv" } & XenPvOptions);
 
 /** A 32-bit value at an offset from a symbol of the image. */
 export interface SymbolPatch {

@@ -1,5 +1,6 @@
 /** What else a guest asks: versions and features, memory, console, scheduling. */
 import { FEATURE_DOM0, OFFERED_FEATURES } from "../abi";
+import { ascii } from "../domainBuilder";
 import { Rejection } from "../errors";
 import { type Answer, counted, done, type Handler, hex } from "./hypercall";
 
@@ -21,7 +22,7 @@ export const xenVersion: Handler = ({ memory, abi, domain }, [command, argument]
     case 0:
       return done("version", BigInt(VERSION));
     case 1:
-      memory.writeBytes(argument, new TextEncoder().encode(EXTRA_VERSION.padEnd(16, "\0")));
+      memory.writeBytes(argument, ascii(EXTRA_VERSION.padEnd(16, "\0")));
       return done("extraversion");
     case 5:
       memory.writeWord(argument, abi.hypervisorStart);
