@@ -10,8 +10,11 @@ import { join } from "node:path";
 
 const GUESTS = "guests";
 const INDEX = join(GUESTS, "images.json");
-const PROGRAMS = { "early-fault": ["early-fault-merged.elf", "early-fault-prototype.elf"] };
-const SOURCE = /\.(c|h|S|lds)$|^Makefile$/;
+const PROGRAMS = {
+  "direct-map": ["direct-map.elf"],
+  "early-fault": ["early-fault-merged.elf", "early-fault-prototype.elf"],
+};
+const SOURCE = /\.(c|h|S|lds|mk)$|^Makefile$/;
 
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
 

@@ -1,11 +1,12 @@
 /** The bundled boot programs: what is declared here is what command line and editor offer. */
 import { UsageError } from "./errors";
+import { directMap } from "./programs/directMap";
 import { earlyFault } from "./programs/earlyFault";
 import type { BootProgram } from "./programs/program";
 
 export type { BootProgram } from "./programs/program";
 
-export const BOOT_PROGRAMS: readonly BootProgram[] = [earlyFault];
+export const BOOT_PROGRAMS: readonly BootProgram[] = [earlyFault, directMap];
 
 /** undefined where there is no program of that name. */
 export function findProgram(name: string): BootProgram | undefined {
