@@ -46,26 +46,28 @@ static void compare(u64 page)
 		report(page);
 }
 
-/* Pages from `page` to `end` that lie in the same 2 MiB. */
+static int leads_to(u64 entry, u64 physical)
+{
+	return (entry & _PAGE_PRESENT) && paging->entry_physical(entry) == physical;
+}
+
+/* Pages from `page` to `end` that lie in the same 2 MiB: one entry maps them all, or each has its own in one table. */
 static void check_pages(u64 page, u64 end)
 {
 	unsigned shift;
 	const u64 *entry = lookup_address((u64)__va(page), &shift);
 	u64 first = page;
 
-	if (!entry) {
+	if (!entry || !leads_to(*entry, page & ~((1ull << shift) - 1))) {
 		report(page);
 		return;
 	}
 	for (; page < end; page += PAGE_SIZE) {
-		if (!(*entry & _PAGE_PRESENT) ||
-		    paging->entry_physical(*entry) != (page & ~((1ull << shift) - 1))) {
+		if (shift == PAGE_SHIFT && !leads_to(*entry++, page)) {
 			report(page);
 			return;
 		}
 		(void)*(volatile u64 *)__va(page);
-		if (shift == PAGE_SHIFT)
-			entry++;
 	}
 	compare(first);
 }

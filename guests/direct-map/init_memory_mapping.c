@@ -20,11 +20,6 @@ static unsigned count_of_existing(void)
 	return !after_bootmem;
 }
 
-static void set_page(u64 *entry, u64 physical, u64 flags, unsigned level)
-{
-	paging->set_entry(entry, paging->make_entry(physical, flags), level);
-}
-
 /* Nothing may be mapped behind the end; but a later pass finds there what the first one left. */
 static void clear_rest(u64 *table, unsigned index, unsigned level)
 {
@@ -65,7 +60,7 @@ static u64 phys_pte_init(u64 *pte_page, u64 address, u64 end)
 			pages += count_of_existing();
 			continue;
 		}
-		set_page(&pte_page[i], address, __PAGE_KERNEL, 1);
+		paging->set_entry(&pte_page[i], paging->make_entry(address, __PAGE_KERNEL), 1);
 		pages++;
 	}
 	update_page_count(1, pages);
@@ -102,7 +97,7 @@ static u64 phys_pmd_init(u64 *pmd_page, u64 address, u64 end)
 			continue;
 		}
 		if (use_pse) {
-			set_page(pmd, start, __PAGE_KERNEL_LARGE, 2);
+			paging->set_entry(pmd, paging->make_entry(start, __PAGE_KERNEL_LARGE), 2);
 			pages++;
 			mapped_end = next;
 			continue;
@@ -148,7 +143,7 @@ static u64 phys_pud_init(u64 *pud_page, u64 address, u64 end)
 			continue;
 		}
 		if (use_gbpages) {
-			set_page(pud, start, __PAGE_KERNEL_LARGE, 3);
+			paging->set_entry(pud, paging->make_entry(start, __PAGE_KERNEL_LARGE), 3);
 			pages++;
 			mapped_end = next;
 			continue;

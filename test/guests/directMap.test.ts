@@ -2,7 +2,7 @@
  * What the boot program direct-map has to do, and what has to follow from it: the program boots in every test, and its
  * tables are compared entry by entry with what test/support/directMap.ts computes of the memory map.
  */
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it } from "vitest";
 import { UsageError } from "../../src/boot/errors";
 import { E820_USABLE } from "../../src/boot/memoryMap";
 import { leafRuns } from "../../src/paging/ranges";
@@ -22,6 +22,12 @@ const MOST = 300_000_000;
 const FIRST_SLOT = 272;
 /** An end within a large page, in a last large page that is half full. */
 const ODD_E820 = "0-0x9fc00:usable,1M-0x3f23000:usable";
+
+// Boots keep the thread busy for long: what vitest has to say is said between them.
+afterEach(() => new Promise((resolve) => setImmediate(resolve)));
+
+/** Little memory in each of two GiB, so that there can be a page of 1 GiB. */
+const TWO_GIB_E820 = "0-0x9fc00:usable,1M-64M:usable,1G-1040M:usable";
 
 function boots(settings: Record<string, string>, options: GuestOptions = {}): DirectMap {
   const guest = new DirectMap(settings, options);
@@ -114,7 +120,7 @@ describe.each(VARIANTS)("%s", (variant) => {
   });
 
   it.each(["pud", "pmd", "pte", "all"] as const)("keeps what exists at each level: %s", (existing) => {
-    const guest = boots({ variant, existing }, { memory: 2 * GIB });
+    const guest = boots({ variant, existing, e820: TWO_GIB_E820 });
     const kinds = existing === "all" ? (["pud", "pmd", "pte"] as const) : [existing];
     const expected = expectedTables(guest, { e820: guest.boot.e820, variant, existing: [...kinds] });
     expectTables(guest, expected);
@@ -129,9 +135,8 @@ describe.each(VARIANTS)("%s", (variant) => {
   });
 
   it("table_space=high: the tables are right, and that they were attached before they were mapped is reported", () => {
-    for (const memory of [64 * MIB, 6 * GIB]) {
-      if (variant === "native-nopse" && memory > GIB) continue;
-      const guest = fails({ variant, table_space: "high" }, { memory });
+    for (const e820 of [ODD_E820, TWO_GIB_E820]) {
+      const guest = fails({ variant, table_space: "high", e820 });
       const end = endOfRam(guest.boot.e820);
       const tableSpace = end - tableBytes(end, variant);
       const expected = expectedTables(guest, { e820: guest.boot.e820, variant, tableSpace });
@@ -233,9 +238,9 @@ describe("defects in how existing entries are treated", () => {
   it.each(["pud", "pmd", "pte", "all"])(
     "overwrite (existing=%s): what was there is lost, and reported",
     (existing) => {
-      const guest = fails({ variant: "native", defect: "overwrite", existing }, { memory: 2 * GIB });
+      const guest = fails({ variant: "native", defect: "overwrite", existing, e820: TWO_GIB_E820 });
       expect(guest.serial).toMatch(/^existing: an entry was rewritten, from [0-9a-f]+ to [0-9a-f]+$/m);
-      expect(guest.serial).toContain("checked 524159 pages, 0 wrong\n");
+      expect(guest.serial).toMatch(/^checked \d+ pages, 0 wrong$/m);
       const all = expectedTables(guest, { e820: guest.boot.e820, variant: "native" });
       expect(guest.meminfo).toEqual(all.pages);
     },

@@ -31,6 +31,8 @@ export interface TablePage {
 export class DirectMap extends Guest {
   constructor(settings: Record<string, string> = {}, options: GuestOptions = {}) {
     super("direct-map", settings, options);
+    // Millions of table writes are no news here, and cost time.
+    this.machine.want(["serial", "page-fault", "stale-tlb"]);
   }
 
   /** Every table page that was taken, in that order, as far as the record goes. */
