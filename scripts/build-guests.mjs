@@ -11,10 +11,12 @@ import { join } from "node:path";
 const GUESTS = "guests";
 const INDEX = join(GUESTS, "images.json");
 const PROGRAMS = {
+  "direct-map": ["direct-map.elf"],
   "early-fault": ["early-fault-merged.elf", "early-fault-prototype.elf"],
   "i386-paravirt": ["i386-paravirt-native.elf", "i386-paravirt-native-pae.elf"],
+  "xen-p2m": ["xen-p2m.elf"],
 };
-const SOURCE = /\.(c|h|S|lds)$|^Makefile$/;
+const SOURCE = /\.(c|h|S|lds|mk)$|^Makefile$/;
 
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
 

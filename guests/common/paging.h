@@ -16,13 +16,17 @@
 #define PGDIR_SHIFT 39
 #define PTRS_PER_TABLE 512
 
-/* Where all of physical memory is mapped, and where the kernel's image is. */
+/* Where all of physical memory is mapped (a program may choose for itself), and where the kernel's image is. */
+#ifndef __PAGE_OFFSET
 #define __PAGE_OFFSET _AC(0xffff880000000000)
+#endif
 #define __START_KERNEL_map _AC(0xffffffff80000000)
 #define MAX_PHYSMEM_BITS 46
 #define L4_PAGE_OFFSET 272
 #define L4_START_KERNEL 511
 #define L3_START_KERNEL 510
+#define L3_FIXMAP 511
+#define L2_FIXMAP 506
 
 #define _PAGE_PRESENT _AC(0x001)
 #define _PAGE_RW _AC(0x002)
@@ -36,6 +40,11 @@
 #define __PAGE_KERNEL_LARGE _AC(0x80000000000001e3)
 #define __PAGE_KERNEL_LARGE_EXEC _AC(0x1e3)
 
+/* A leaf of CPUID, and what its EDX says. */
+#define CPUID_EXTENDED 0x80000001
+#define CPUID_NX (1u << 20)
+#define CPUID_GBPAGES (1u << 26)
+
 #define __KERNEL_CS 0x10
 #define __KERNEL_DS 0x18
 
@@ -45,6 +54,9 @@
 #define MAXMEM (1ull << MAX_PHYSMEM_BITS)
 #define PMD_SIZE (1ull << PMD_SHIFT)
 #define PUD_SIZE (1ull << PUD_SHIFT)
+#define PGDIR_SIZE (1ull << PGDIR_SHIFT)
+#define CR4_PGE (1ull << 7)
+
 /* The physical address in an entry. */
 #define PTE_PFN_MASK 0x000ffffffffff000ull
 
@@ -106,6 +118,20 @@ static inline u64 read_cr4(void)
 static inline void write_cr4(u64 value)
 {
 	asm volatile("mov %0, %%cr4" : : "r"(value) : "memory");
+}
+
+/* CR3 alone leaves global entries; toggling PGE does not. */
+static inline void flush_global_tlb(void)
+{
+	u64 cr4 = read_cr4();
+
+	write_cr4(cr4 & ~CR4_PGE);
+	write_cr4(cr4);
+}
+
+static inline void invlpg(u64 address)
+{
+	asm volatile("invlpg (%0)" : : "r"(address) : "memory");
 }
 
 static inline void cpuid(u32 leaf, u32 *a, u32 *b, u32 *c, u32 *d)

@@ -9,82 +9,25 @@
 #include "../common/print.h"
 #include "early_fault.h"
 
-#define CPUID_EXTENDED 0x80000001
-#define CPUID_NX (1u << 20)
-#define CPUID_GBPAGES (1u << 26)
-
-/* What the allocator must leave alone, besides everything below 1 MiB. */
-static struct range reserved[8];
-static unsigned reserved_count;
-
 /* Pages below here, and in RAM, may still be free. */
 static u64 allocation_top;
 static u32 tables_made;
 static int use_gbpages;
 static u64 supported_pte_mask = ~0ull;
 
-void reserve_memory(u64 start, u64 end)
-{
-	if (reserved_count < ARRAY_SIZE(reserved))
-		reserved[reserved_count++] = (struct range){ start, end };
-}
-
-/* The end of the reserved range that a page overlaps, as the address below which to look further; 0 for none. */
-static u64 overlapping(u64 page)
-{
-	for (unsigned i = 0; i < reserved_count; i++) {
-		if (page < reserved[i].end && page + PAGE_SIZE > reserved[i].start)
-			return reserved[i].start & ~(PAGE_SIZE - 1ull);
-	}
-	return 0;
-}
-
-struct range ram_of(const struct e820_entry *entry)
-{
-	u64 start = (entry->address + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1ull);
-	u64 end = (entry->address + entry->size) & ~(PAGE_SIZE - 1ull);
-
-	if (entry->type != E820_RAM || start >= MAXMEM || start >= end)
-		return (struct range){ 0, 0 };
-	return (struct range){ start, end < MAXMEM ? end : MAXMEM };
-}
-
-/* The highest RAM range that begins below `top`. */
-static struct range highest_ram_below(u64 top)
-{
-	struct range best = { 0, 0 };
-
-	for (unsigned i = 0; i < boot_params.e820_entries; i++) {
-		struct range ram = ram_of(&boot_params.e820_table[i]);
-
-		if (ram.start >= ram.end || ram.start >= top || ram.start < best.start)
-			continue;
-		best = (struct range){ ram.start, ram.end < top ? ram.end : top };
-	}
-	return best;
-}
-
-/* A zeroed page of free memory: its physical address. */
+/* A zeroed page of free memory: its physical address. What lies below 1 MiB is left alone. */
 static u64 alloc_page(void)
 {
-	for (;;) {
-		struct range ram = highest_ram_below(allocation_top);
-		u64 page = ram.end - PAGE_SIZE, next;
+	u64 page = find_e820_area_top(0x100000, allocation_top, PAGE_SIZE);
 
-		if (ram.end <= 0x100000) {
-			print("out of memory for page tables\n");
-			halt();
-		}
-		next = overlapping(page);
-		if (next || page < ram.start) {
-			allocation_top = next ? next : ram.start;
-			continue;
-		}
-		allocation_top = page;
-		memset(__va(page), 0, PAGE_SIZE);
-		tables_made++;
-		return page;
+	if (!page) {
+		print("out of memory for page tables\n");
+		halt();
 	}
+	allocation_top = page;
+	memset(__va(page), 0, PAGE_SIZE);
+	tables_made++;
+	return page;
 }
 
 /* The table that an entry leads to; made where there is none. */

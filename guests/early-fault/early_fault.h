@@ -6,7 +6,7 @@
 #define EARLY_DYNAMIC_PAGE_TABLES 64
 
 #ifndef __ASSEMBLER__
-#include "../common/boot_params.h"
+#include "../common/e820.h"
 #include "../common/paging.h"
 
 typedef u64 table_t[PTRS_PER_TABLE];
@@ -38,34 +38,23 @@ void reset_early_page_tables(void);
 int early_make_pgtable(u64 address);
 
 /* exceptions.c */
-void set_intr_gate(unsigned vector, const void *handler);
 void load_early_idt(void);
 void install_final_page_fault(void);
 /* Reads a word that may not be there: false where it is not. */
 int probe_kernel_address(const void *address, u64 *value);
 
-/* main.c: the copies of what the loader handed over. */
+/* main.c: copies of what the loader handed over. */
 #define COMMAND_LINE_SIZE 2048
-extern struct boot_params boot_params;
 extern char boot_command_line[COMMAND_LINE_SIZE];
 
 /* microcode.c */
 void scan_ramdisk(u64 physical, u64 size);
 
 /* direct_map.c */
-struct range {
-	u64 start, end;
-};
-
-/* The whole pages of RAM of an e820 entry that the direct map reaches; empty where there are none. */
-struct range ram_of(const struct e820_entry *entry);
-/* Keeps a range from being used for tables. */
-void reserve_memory(u64 start, u64 end);
 void build_direct_map(void);
 
 /* entry.S */
 extern const u8 early_idt_handlers[32][16];
-void final_page_fault(void);
 #endif
 
 #endif

@@ -132,23 +132,6 @@ halt_for_ever:
 	hlt
 	jmp	halt_for_ever
 
-/* The page-fault gate once the early tables are over: it only tells. */
-	.balign 16
-	.globl final_page_fault
-	.type final_page_fault, @function
-final_page_fault:
-	.cfi_startproc
-	.cfi_signal_frame
-	.cfi_def_cfa rsp, 6 * 8
-	.cfi_offset rip, -5 * 8
-	.cfi_offset rsp, -2 * 8
-	movq	%cr2, %rdi
-	movq	0(%rsp), %rsi
-	movq	8(%rsp), %rdx
-	call	report_page_fault
-	.cfi_endproc
-	.size final_page_fault, . - final_page_fault
-
 	.section .data, "aw"
 	.balign 4
 early_recursion:

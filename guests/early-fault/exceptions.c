@@ -1,47 +1,14 @@
 /* The early IDT, the table of reads that may fault, and what is said when nothing can be done. */
+#include "../common/idt.h"
 #include "../common/io.h"
 #include "../common/print.h"
 #include "early_fault.h"
 
-#define EXCEPTIONS 32
-#define GATE_INTERRUPT 0x8e	/* present, DPL 0, 64-bit interrupt gate */
-#define PAGE_FAULT 14
-
-struct gate {
-	u16 offset_low;
-	u16 selector;
-	u8 ist;
-	u8 type;
-	u16 offset_middle;
-	u32 offset_high;
-	u32 reserved;
-};
-
-static struct gate idt[EXCEPTIONS];
-
-void set_intr_gate(unsigned vector, const void *handler)
-{
-	u64 offset = (u64)handler;
-
-	idt[vector] = (struct gate){
-		.offset_low = offset,
-		.selector = __KERNEL_CS,
-		.type = GATE_INTERRUPT,
-		.offset_middle = offset >> 16,
-		.offset_high = offset >> 32,
-	};
-}
-
 void load_early_idt(void)
 {
-	struct {
-		u16 limit;
-		u64 base;
-	} __attribute__((packed)) descriptor = { sizeof(idt) - 1, (u64)idt };
-
 	for (unsigned vector = 0; vector < EXCEPTIONS; vector++)
 		set_intr_gate(vector, early_idt_handlers[vector]);
-	asm volatile("lidt %0" : : "m"(descriptor));
+	load_idt();
 }
 
 void install_final_page_fault(void)
@@ -93,7 +60,7 @@ void __attribute__((noreturn)) early_panic(u64 vector, u64 cs, u64 rip, u64 erro
 	halt();
 }
 
-void __attribute__((noreturn)) report_page_fault(u64 cr2, u64 error, u64 rip)
+void report_page_fault(u64 cr2, u64 error, u64 rip)
 {
 	print("page fault at %x, error %x, rip %x, after the switchover\n", cr2, error, rip);
 	halt();

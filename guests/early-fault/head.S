@@ -195,19 +195,7 @@ phys_base:
 	.quad	0
 	.size phys_base, 8
 
-/* A symbol's physical address as linked. */
-#define PHYSICAL(symbol) ((symbol) - __START_KERNEL_map)
-
-.macro TABLE name
-	.balign PAGE_SIZE
-	.globl \name
-	.type \name, @object
-\name:
-.endm
-
-.macro END_TABLE name
-	.size \name, . - \name
-.endm
+#include "../common/kernel_tables.S"
 
 	.section .data.tables, "aw"
 
@@ -221,31 +209,7 @@ TABLE early_dynamic_pgts
 	.fill	PTRS_PER_TABLE * EARLY_DYNAMIC_PAGE_TABLES, 8, 0
 END_TABLE early_dynamic_pgts
 
-TABLE level3_kernel_pgt
-	.fill	L3_START_KERNEL, 8, 0
-	.quad	PHYSICAL(level2_kernel_pgt) + _KERNPG_TABLE
-	.quad	PHYSICAL(level2_fixmap_pgt) + _PAGE_TABLE
-END_TABLE level3_kernel_pgt
-
-/* The 512 MiB of the kernel map. */
-TABLE level2_kernel_pgt
-	.set	.Lpage, 0
-	.rept	256
-	.quad	(.Lpage << PMD_SHIFT) + __PAGE_KERNEL_LARGE_EXEC
-	.set	.Lpage, .Lpage + 1
-	.endr
-	.fill	256, 8, 0
-END_TABLE level2_kernel_pgt
-
-TABLE level2_fixmap_pgt
-	.fill	506, 8, 0
-	.quad	PHYSICAL(level1_fixmap_pgt) + _PAGE_TABLE
-	.fill	5, 8, 0
-END_TABLE level2_fixmap_pgt
-
-TABLE level1_fixmap_pgt
-	.fill	512, 8, 0
-END_TABLE level1_fixmap_pgt
+	KERNEL_TABLES
 
 /* The final root. In BSS it would be cleared after it could first have been used; in data it survives. */
 #ifdef PROTOTYPE

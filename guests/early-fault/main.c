@@ -4,8 +4,6 @@
 #include "../common/print.h"
 #include "early_fault.h"
 
-#define CR4_PGE (1ull << 7)
-
 /* The loader writes here before the program starts: see early_fault.h. */
 struct boot_settings boot_settings __attribute__((section(".data"))) = {
 	.pool = EARLY_DYNAMIC_PAGE_TABLES,
@@ -67,12 +65,8 @@ static void probe_beyond_memory(void)
  */
 static void switch_to_init_tables(void)
 {
-	u64 cr4 = read_cr4();
-
 	write_cr3(__pa_symbol(init_level4_pgt));
-	/* CR3 alone leaves global entries; toggling PGE does not. */
-	write_cr4(cr4 & ~CR4_PGE);
-	write_cr4(cr4);
+	flush_global_tlb();
 }
 
 /* Touches memory that no table maps, while the early handler is still installed. */

@@ -1,12 +1,13 @@
 /** The bundled boot programs: what is declared here is what command line and editor offer. */
 import { UsageError } from "./errors";
+import { directMap } from "./programs/directMap";
 import { earlyFault } from "./programs/earlyFault";
 import { i386Paravirt } from "./programs/i386Paravirt";
 import type { BootProgram } from "./programs/program";
 
 export type { BootProgram } from "./programs/program";
 
-export const BOOT_PROGRAMS: readonly BootProgram[] = [earlyFault, i386Paravirt];
+export const BOOT_PROGRAMS: readonly BootProgram[] = [earlyFault, i386Paravirt, directMap];
 
 /** undefined where there is no program of that name. */
 export function findProgram(name: string): BootProgram | undefined {

@@ -1,7 +1,7 @@
 /** What the boot program i386-paravirt has to do, and what its defects lead to: the program boots in every test. */
 import { describe, expect, it } from "vitest";
 import type { MachineEvent } from "../../src/machine/events";
-import type { MachineOptions } from "../support/bootProgram";
+import type { GuestOptions } from "../support/bootProgram";
 import {
   differences,
   type ExpectedTables,
@@ -42,7 +42,7 @@ function expected(guest: I386Paravirt, settings: Settings): ExpectedTables {
 }
 
 /** Runs to the end, and compares every table entry by entry. */
-function boots(settings: Settings, memory: number, options: MachineOptions = {}): I386Paravirt {
+function boots(settings: Settings, memory: number, options: GuestOptions = {}): I386Paravirt {
   const guest = new I386Paravirt(settings, { memory, ...options });
   ok(guest.run(), guest);
   const tables = expected(guest, settings);
@@ -293,7 +293,7 @@ describe("the same boot", () => {
   it.each(["native", "native-pae"])(
     "%s is the same whatever the slices, and with a TLB of any size",
     (variant) => {
-      const boot = (options: MachineOptions, slice: number) => {
+      const boot = (options: GuestOptions, slice: number) => {
         const guest = new I386Paravirt({ variant }, { memory: 16 * MIB, ...options });
         while (guest.machine.ended === undefined) guest.machine.run(slice);
         return { instructions: guest.machine.instructions, serial: guest.serial };

@@ -7,19 +7,27 @@ import { Machine } from "../../src/machine/machine";
 import { PT_LOAD } from "../../src/symbols/elf";
 import { Symbols } from "../../src/symbols/symbols";
 
-export interface MachineOptions extends BootOptions {
+export const PAGE_OFFSET = 0xffff880000000000n;
+export const KIB = 2 ** 10;
+export const MIB = 2 ** 20;
+export const GIB = 2 ** 30;
+export const TIB = 2 ** 40;
+
+export type Table = bigint[];
+
+export interface GuestOptions extends BootOptions {
   cpu?: string;
   tlb?: "max" | "off" | number;
 }
 
 /** A booted (not yet run) program. */
-export class BootedProgram {
+export class Guest {
   readonly machine: Machine;
   readonly boot: Boot;
   readonly symbols: Symbols;
   readonly events: MachineEvent[] = [];
 
-  constructor(name: string, settings: Record<string, string> = {}, options: MachineOptions = {}) {
+  constructor(name: string, settings: Record<string, string> = {}, options: GuestOptions = {}) {
     const program = requireProgram(name);
     const given = new Map(Object.entries(settings));
     const path = new URL(`../../guests/${programImage(program, given)}`, import.meta.url);
@@ -74,6 +82,31 @@ export class BootedProgram {
     if (result.reason !== "breakpoint") throw new Error(`${symbol} was not reached: ${result.reason}`);
   }
 
+  /** Calls a function of the guest where it stands, with up to two arguments; gives RAX and comes back. */
+  call(symbol: string, ...args: bigint[]): bigint {
+    const { machine } = this;
+    const { cpu } = machine;
+    const saved = Array.from({ length: 16 }, (_, i) => cpu.getRegister(i));
+    const [rip, rflags] = [cpu.rip, cpu.rflags];
+    const sp = saved[4]! - 256n - ((saved[4]! - 256n) & 15n) - 8n;
+    machine.memory.write64(this.physicalOf(sp), rip);
+    cpu.setRegister(4, sp);
+    [7, 6].forEach((register, i) => {
+      cpu.setRegister(register, args[i] ?? 0n);
+    });
+    cpu.rip = this.linear(symbol);
+    machine.setBreakpoints([rip]);
+    const result = machine.run(50_000_000, false);
+    machine.setBreakpoints([]);
+    if (result.reason !== "breakpoint") throw new Error(`${symbol} did not return: ${result.reason}`);
+    const value = cpu.getRegister(0);
+    saved.forEach((register, i) => {
+      cpu.setRegister(i, register);
+    });
+    cpu.rflags = rflags;
+    return value;
+  }
+
   count(kind: MachineEvent["event"]): number {
     return this.events.filter((event) => event.event === kind).length;
   }
@@ -97,7 +130,21 @@ export class BootedProgram {
     return Number(address - virtualAddress + physicalAddress) + this.boot.loadDelta;
   }
 
+  /** The 512 entries of a table. */
+  table(place: string | number): Table {
+    const physical = typeof place === "string" ? this.physicalOf(place) : place;
+    return Array.from({ length: 512 }, (_, i) => this.machine.memory.read64(physical + 8 * i));
+  }
+
   word(symbol: string): number {
     return this.machine.memory.read32(this.physicalOf(symbol));
   }
 }
+
+/** The entries that are not zero, by index. */
+export function entriesOf(table: Table): Record<number, bigint> {
+  return Object.fromEntries([...table.entries()].filter(([, entry]) => entry !== 0n));
+}
+
+/** Entries without their A and D flags, as software wrote them where it left those clear. */
+export const ignoringUse = (entry: bigint): bigint => entry & ~0x60n;

@@ -1,6 +1,6 @@
 /** The boot program i386-paravirt on a machine, and the tables that it has to build, computed from its description. */
 import { Walk, walkLinear } from "../../src/paging/walk";
-import { BootedProgram, type MachineOptions } from "./bootProgram";
+import { Guest, type GuestOptions } from "./bootProgram";
 
 export const KIB = 2 ** 10;
 export const MIB = 2 ** 20;
@@ -9,10 +9,10 @@ export const PAGE = 4096;
 export const PAGE_OFFSET = 0xc0000000;
 
 /** A booted (not yet run) i386-paravirt. */
-export class I386Paravirt extends BootedProgram {
+export class I386Paravirt extends Guest {
   private readonly walk = new Walk();
 
-  constructor(settings: Record<string, string> = {}, options: MachineOptions = {}) {
+  constructor(settings: Record<string, string> = {}, options: GuestOptions = {}) {
     super("i386-paravirt", settings, options);
   }
 

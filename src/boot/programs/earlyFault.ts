@@ -4,7 +4,8 @@ import { microcodeRamdisk, SMALLEST_RAMDISK } from "../microcodeRamdisk";
 import { type SparseFile, wholeFile } from "../ramdisk";
 import type { SettingDeclaration, Settings } from "../settings";
 import { GIB, TIB } from "../values";
-import type { BootProgram, ProgramPlan, SymbolPatch } from "./program";
+import { BOOT_PARAMS, CMDLINE_AT, E820, given, LOAD, linux64Plan, patchBootSettings } from "./handover";
+import type { BootProgram, ProgramPlan } from "./program";
 
 const SETTINGS: readonly SettingDeclaration[] = [
   {
@@ -14,22 +15,9 @@ const SETTINGS: readonly SettingDeclaration[] = [
     default: "merged",
     description: "The change that Linux took in January 2013, or its illustration of December 2012",
   },
-  {
-    name: "load",
-    type: "address",
-    description:
-      "Physical load address of the kernel; as linked (16M) unless given. It should be 2 MiB aligned",
-  },
-  {
-    name: "boot_params",
-    type: "address",
-    description: "Physical address of boot_params; 0x10000 unless given",
-  },
-  {
-    name: "cmdline_at",
-    type: "address",
-    description: "Physical address of the command line; 0x20000 unless given",
-  },
+  LOAD,
+  BOOT_PARAMS,
+  CMDLINE_AT,
   {
     name: "ramdisk_at",
     type: "address",
@@ -85,11 +73,7 @@ const SETTINGS: readonly SettingDeclaration[] = [
     description:
       "Touch unmapped memory just after the switchover, where the early handler must not act again",
   },
-  {
-    name: "e820",
-    type: "text",
-    description: "The memory map, such as 0-0x9fc00:usable,0x100000-8G:usable; that of a PC unless given",
-  },
+  E820,
 ];
 
 /** `struct boot_settings` of the image (guests/early-fault/early_fault.h): 32-bit fields by offset. */
@@ -106,16 +90,17 @@ export const earlyFault: BootProgram = {
 };
 
 function plan(settings: Settings, ramdisk: Uint8Array | undefined): ProgramPlan {
-  const addresses = {
-    bootParamsAddress: settings.number("boot_params"),
-    cmdlineAddress: settings.number("cmdline_at"),
-    ramdiskAddress: settings.number("ramdisk_at"),
-  };
+  const { handover, ...rest } = linux64Plan(settings);
+  const ramdiskAddress = given({ ramdiskAddress: settings.number("ramdisk_at") });
   return {
-    ...given({ load: settings.number("load") }),
-    ...(settings.isGiven("e820") ? { e820: settings.text("e820") } : {}),
-    handover: { entry: "linux64", ...given(addresses), ramdisk: ramdiskOf(settings, ramdisk) },
-    patches: patches(settings),
+    ...rest,
+    handover: { ...handover, ...ramdiskAddress, ramdisk: ramdiskOf(settings, ramdisk) },
+    patches: patchBootSettings(BOOT_SETTINGS, {
+      pool: settings.number("pool")!,
+      gbpages: Number(settings.switch("gbpages")),
+      checksum: Number(settings.switch("checksum")),
+      stray: Number(settings.switch("stray")),
+    }),
   };
 }
 
@@ -134,25 +119,4 @@ function ramdiskOf(settings: Settings, file: Uint8Array | undefined): SparseFile
     microcode: settings.text("microcode") as "intel" | "amd" | "none",
     position: settings.text("microcode_at") as "first" | "last",
   });
-}
-
-function patches(settings: Settings): SymbolPatch[] {
-  const values: Record<keyof typeof BOOT_SETTINGS, number> = {
-    pool: settings.number("pool")!,
-    gbpages: Number(settings.switch("gbpages")),
-    checksum: Number(settings.switch("checksum")),
-    stray: Number(settings.switch("stray")),
-  };
-  return Object.entries(BOOT_SETTINGS).map(([field, offset]) => ({
-    symbol: "boot_settings",
-    offset,
-    value: values[field as keyof typeof BOOT_SETTINGS],
-  }));
-}
-
-/** Only what is defined. */
-function given<K extends string>(values: Record<K, number | undefined>): Partial<Record<K, number>> {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Partial<
-    Record<K, number>
-  >;
 }

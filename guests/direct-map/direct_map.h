@@ -1,0 +1,111 @@
+/* What the parts of the program share. Read README.md first. */
+#ifndef DIRECT_MAP_H
+#define DIRECT_MAP_H
+
+#include "../common/types.h"
+
+enum variant {
+	NATIVE_GBPAGES,
+	NATIVE,
+	NATIVE_NOPSE,
+};
+
+/* What init_memory_mapping finds in the direct map when it begins, as bits: see existing.c. */
+#define EXISTING_PUD 1
+#define EXISTING_PMD 2
+#define EXISTING_PTE 4
+
+enum defect {
+	DEFECT_NONE,
+	DEFECT_LARGE_AS_TABLE,	/* a large page that exists is taken for a level-1 table */
+	DEFECT_KEEP_ALIAS,	/* a table page is attached while its alias is still there */
+	DEFECT_OVERWRITE,	/* entries that exist are rewritten */
+};
+
+/*
+ * What the loader decides for this program: it finds the structure by its name in the image and writes the fields
+ * before the first instruction runs.
+ */
+struct boot_settings {
+	u64 page_offset;	/* where the direct map begins: a multiple of 512 GiB */
+	u32 variant;
+	u32 existing;		/* EXISTING_... */
+	u32 table_space_high;	/* whether table pages come from the top of memory */
+	u32 defect;
+	u32 after_bootmem;	/* whether the upper half of memory is mapped once there is a page allocator */
+};
+
+extern struct boot_settings boot_settings;
+
+/* The direct map of this program may lie at another place than usual. */
+#define __PAGE_OFFSET (boot_settings.page_offset)
+#include "../common/e820.h"
+#include "../common/paging.h"
+
+typedef u64 table_t[PTRS_PER_TABLE];
+
+/* head.S: the tables, and how far from where it was linked the kernel lies. */
+extern table_t init_level4_pgt, level2_kernel_pgt, level2_fixmap_pgt, level1_fixmap_pgt;
+extern u64 phys_base;
+extern const char _text[], _end[], __bss_start[], __bss_stop[];
+
+/* The physical address of anything in the kernel's image. */
+static inline u64 __pa_symbol(const void *symbol)
+{
+	return (u64)symbol - __START_KERNEL_map + phys_base;
+}
+
+/* main.c */
+extern int use_pse, use_gbpages;
+/* All bits of an entry but those that the CPU does not have: without NX, bit 63 is reserved. */
+extern u64 supported_pte_mask;
+/* Ends the machine with a status other than 0, after a line that was printed. */
+void fail(void) __attribute__((noreturn));
+
+/* init_memory_mapping.c */
+extern int after_bootmem;
+/* Maps [start, end) of physical memory; gives the end of what is really mapped. Both are page aligned. */
+u64 init_memory_mapping(u64 start, u64 end);
+
+/* early_ioremap.c: the slots of the fixmap, one for each level of table and one for looking at any other page. */
+#define FIX_ANY 0
+#define FIX_TABLE(level) (level)
+#define FIX_SLOTS 4
+void *early_ioremap(unsigned slot, u64 physical);
+void early_iounmap(unsigned slot);
+void early_memcpy(void *to, u64 physical, u64 bytes);
+
+/* early_tables.c: where table pages come from. A level has at most one page that is not attached yet. */
+void find_early_table_space(u64 end);
+u64 *alloc_low_page(unsigned level, u64 *physical);
+void unmap_low_page(unsigned level);
+
+/* initial_map.c: the physical memory that was mapped before init_memory_mapping. */
+void add_initial_range(u64 start, u64 end, u64 address);
+void cleanup_highmap(void);
+/* The address of physical memory in the initial map; NULL where it is not there. */
+void *initial_address(u64 physical);
+/* Where a table that is attached can be reached. */
+u64 *table_va(u64 physical);
+
+/* table_pages.c */
+void record_table_page(unsigned level, u64 physical);
+void record_alias_dropped(unsigned level);
+/* Called when everything that the page needs is done but the link; all below `mapped_below` is mapped. */
+void record_attach(unsigned level, u64 mapped_below);
+/* How often one of the rules for table pages was broken. */
+u64 check_table_pages(void);
+
+/* existing.c */
+void make_existing_entries(void);
+/* How much of what existed was damaged. */
+u64 check_existing_entries(void);
+
+/* meminfo.c: pages of the direct map, by the level of the entry that maps them. */
+void update_page_count(unsigned level, u64 pages);
+void print_meminfo(void);
+
+/* check.c: the number of pages that are not where they should be. */
+u64 check_direct_map(void);
+
+#endif

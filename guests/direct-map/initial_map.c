@@ -1,0 +1,61 @@
+/*
+ * What is mapped before init_memory_mapping: enough for the first tables, until the direct map has come far enough.
+ * That is the low 2 MiB, where the search for table space begins, the kernel's image with the memory behind it, where
+ * the search goes on when the space in front does not suffice, and whatever exists in the direct map already.
+ */
+#include "../common/print.h"
+#include "direct_map.h"
+#include "paging_hooks.h"
+
+/* The large page in front of the fixmap's table shows the low 2 MiB. */
+#define L2_LOW (L2_FIXMAP - 1)
+#define LOW_ADDRESS (__START_KERNEL_map + PUD_SIZE + L2_LOW * PMD_SIZE)
+
+struct initial_range {
+	struct range physical;
+	u64 address;
+};
+
+static struct initial_range initial_map[8];
+static unsigned initial_ranges;
+
+void add_initial_range(u64 start, u64 end, u64 address)
+{
+	initial_map[initial_ranges++] = (struct initial_range){ { start, end }, address };
+}
+
+void *initial_address(u64 physical)
+{
+	for (unsigned i = 0; i < initial_ranges; i++) {
+		const struct initial_range *range = &initial_map[i];
+
+		if (physical >= range->physical.start && physical < range->physical.end)
+			return (void *)(physical - range->physical.start + range->address);
+	}
+	return NULL;
+}
+
+u64 *table_va(u64 physical)
+{
+	void *address = initial_address(physical);
+
+	/* The invariant: a table that is attached lies in the direct map. */
+	return address ? address : __va(physical);
+}
+
+/* The kernel map was made for any kernel: only the image and the large page behind it stay. */
+void cleanup_highmap(void)
+{
+	u64 end = (((u64)_end + PMD_SIZE - 1) & ~(PMD_SIZE - 1)) + PMD_SIZE;
+
+	for (unsigned i = 0; i < PTRS_PER_TABLE; i++) {
+		u64 address = __START_KERNEL_map + i * PMD_SIZE;
+
+		if (address < (u64)_text || address >= end)
+			paging->set_entry(&level2_kernel_pgt[i], 0, 2);
+	}
+	paging->set_entry(&level2_fixmap_pgt[L2_LOW], paging->make_entry(0, __PAGE_KERNEL_LARGE), 2);
+	paging->flush_tlb_all();
+	add_initial_range(__pa_symbol(_text), end - __START_KERNEL_map + phys_base, (u64)_text);
+	add_initial_range(0, PMD_SIZE, LOW_ADDRESS);
+}

@@ -1,0 +1,116 @@
+/** `direct-map`: the kernel's map of all physical memory, built so that others may own the tables. */
+import { UsageError } from "../errors";
+import type { SettingDeclaration, Settings } from "../settings";
+import { GIB } from "../values";
+import { BOOT_PARAMS, CMDLINE_AT, E820, LOAD, linux64Plan, patchBootSettings } from "./handover";
+import type { BootProgram, ProgramPlan } from "./program";
+
+const VARIANTS = ["native-gbpages", "native", "native-nopse"];
+const DEFECTS = ["none", "large-as-table", "keep-alias", "overwrite"];
+
+/** As bits of `boot_settings.existing`: a page at each level. */
+const EXISTING: Readonly<Record<string, number>> = { none: 0, pud: 1, pmd: 2, pte: 4, all: 7 };
+/** A defect in how existing entries are treated shows where there are some; the first of these unless given. */
+const DEFECT_NEEDS: Readonly<Record<string, readonly string[]>> = {
+  "large-as-table": ["pmd", "all"],
+  overwrite: ["all", "pud", "pmd", "pte"],
+};
+
+const SETTINGS: readonly SettingDeclaration[] = [
+  {
+    name: "variant",
+    type: "choice",
+    values: VARIANTS,
+    default: "native",
+    description: "The largest pages of the direct map: 1 GiB where the CPU has them, 2 MiB, or 4 KiB",
+  },
+  {
+    name: "page_offset",
+    type: "choice",
+    values: ["0xffff880000000000", "0xffff810000000000"],
+    default: "0xffff880000000000",
+    description: "Where the direct map begins (PAGE_OFFSET): since mid-2008, or before",
+  },
+  {
+    name: "table_space",
+    type: "choice",
+    values: ["low", "high"],
+    default: "low",
+    description: "Take the pages of the tables from low memory, or from its top, where nothing is mapped yet",
+  },
+  {
+    name: "existing",
+    type: "choice",
+    values: Object.keys(EXISTING),
+    description:
+      "Entries that are there before: a page of 1 GiB (pud), of 2 MiB (pmd), half a table of 4 KiB pages (pte); " +
+      "none unless the defect needs some",
+  },
+  {
+    name: "defect",
+    type: "choice",
+    values: DEFECTS,
+    default: "none",
+    description:
+      "Take an existing large page for a table, keep a table's alias until it is attached, or rewrite existing entries",
+  },
+  {
+    name: "after_bootmem",
+    type: "switch",
+    default: "off",
+    description: "Map the upper half of memory in a second pass, with pages of the page allocator",
+  },
+  LOAD,
+  BOOT_PARAMS,
+  CMDLINE_AT,
+  E820,
+];
+
+/** `struct boot_settings` of the image (guests/direct-map/direct_map.h): 32-bit fields, and halves, by offset. */
+const BOOT_SETTINGS = {
+  pageOffsetLow: 0,
+  pageOffsetHigh: 4,
+  variant: 8,
+  existing: 12,
+  tableSpaceHigh: 16,
+  defect: 20,
+  afterBootmem: 24,
+} as const;
+
+export const directMap: BootProgram = {
+  name: "direct-map",
+  description:
+    "The direct map of all memory, built by rules that a hypervisor can stand: no alias of a table in use",
+  settings: SETTINGS,
+  defaultMemory: 4 * GIB,
+  defaultCmdline: "direct-map",
+  image: () => "direct-map/direct-map.elf",
+  plan,
+};
+
+function plan(settings: Settings, ramdisk: Uint8Array | undefined): ProgramPlan {
+  if (ramdisk !== undefined) throw new UsageError("direct-map uses no ramdisk: leave it out");
+  const pageOffset = BigInt(settings.text("page_offset"));
+  const patches = patchBootSettings(BOOT_SETTINGS, {
+    pageOffsetLow: Number(pageOffset & 0xffffffffn),
+    pageOffsetHigh: Number(pageOffset >> 32n),
+    variant: VARIANTS.indexOf(settings.text("variant")),
+    existing: EXISTING[existingOf(settings)],
+    tableSpaceHigh: Number(settings.text("table_space") === "high"),
+    defect: DEFECTS.indexOf(settings.text("defect")),
+    afterBootmem: Number(settings.switch("after_bootmem")),
+  });
+  return { ...linux64Plan(settings), patches };
+}
+
+function existingOf(settings: Settings): string {
+  const needs = DEFECT_NEEDS[settings.text("defect")];
+  if (!settings.isGiven("existing")) return needs?.[0] ?? "none";
+  const existing = settings.text("existing");
+  if (needs !== undefined && !needs.includes(existing)) {
+    throw new UsageError(
+      `defect=${settings.text("defect")} does not show with existing=${existing}: give ${needs.join(" or ")}, or leave it out`,
+    );
+  }
+  return existing;
+}
