@@ -3,6 +3,7 @@
 #include "../common/io.h"
 #include "../common/memory.h"
 #include "../common/print.h"
+#include "../common/serial.h"
 #include "direct_map.h"
 #include "paging_hooks.h"
 

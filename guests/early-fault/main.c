@@ -2,6 +2,7 @@
 #include "../common/io.h"
 #include "../common/memory.h"
 #include "../common/print.h"
+#include "../common/serial.h"
 #include "early_fault.h"
 
 /* The loader writes here before the program starts: see early_fault.h. */

@@ -1,4 +1,5 @@
 /* The C part of the boot, from the first line to the end of the machine. */
+#include "../common/serial.h"
 #include "cpu.h"
 #include "hvm_start_info.h"
 #include "i386_paravirt.h"

@@ -4,10 +4,11 @@ import { directMap } from "./programs/directMap";
 import { earlyFault } from "./programs/earlyFault";
 import { i386Paravirt } from "./programs/i386Paravirt";
 import type { BootProgram } from "./programs/program";
+import { xenP2m } from "./programs/xenP2m";
 
 export type { BootProgram } from "./programs/program";
 
-export const BOOT_PROGRAMS: readonly BootProgram[] = [earlyFault, i386Paravirt, directMap];
+export const BOOT_PROGRAMS: readonly BootProgram[] = [earlyFault, i386Paravirt, directMap, xenP2m];
 
 /** undefined where there is no program of that name. */
 export function findProgram(name: string): BootProgram | undefined {

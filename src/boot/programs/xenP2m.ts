@@ -1,0 +1,89 @@
+/** `xen-p2m`: a domain's P->M list, in the initial mapping or outside of it, and how it is given back. */
+import { FRAME_ORDERS, type FrameOrder } from "../../xen/machineFrames";
+import { UsageError } from "../errors";
+import type { SettingDeclaration, Settings } from "../settings";
+import { GIB } from "../values";
+import { E820, patchBootSettings } from "./handover";
+import type { BootProgram, ProgramPlan } from "./program";
+
+/** By the numbers of `enum defect` (guests/xen-p2m/xen_p2m.h). */
+const DEFECTS = [
+  "none",
+  "writable-root",
+  "writable-table",
+  "no-mask",
+  "no-slot",
+  "read-only",
+  "keep-slot",
+] as const;
+
+/** How machine frames are handed out to a domain. */
+export const FRAMES: SettingDeclaration = {
+  name: "frames",
+  type: "choice",
+  values: FRAME_ORDERS,
+  default: "shuffled",
+  description: "How machine frames follow guest frames: in another order, or at an offset",
+};
+
+/** Whether the hypervisor carries out direct writes to L1 tables. */
+export const PTWR: SettingDeclaration = {
+  name: "ptwr",
+  type: "switch",
+  default: "on",
+  description: "The hypervisor carries out direct writes to L1 tables, as if they had been asked for",
+};
+
+const SETTINGS: readonly SettingDeclaration[] = [
+  {
+    name: "p2m",
+    type: "choice",
+    values: ["outside", "inside"],
+    default: "outside",
+    description: "Where the builder puts the list: where the note INIT_P2M says, or in the kernel's mapping",
+  },
+  FRAMES,
+  PTWR,
+  {
+    name: "defect",
+    type: "choice",
+    values: DEFECTS,
+    default: "none",
+    description:
+      "writable-root, writable-table: pinned or linked while it can be written; no-mask: the list's tables are " +
+      "mapped writable; no-slot: the list's L4 slot is not copied; read-only: freed pages are left so; keep-slot: " +
+      "the L4 slot is not cleared",
+  },
+  {
+    ...E820,
+    description:
+      "The domain's memory, such as 0-2G:usable,599G-600G:usable; frames between have no machine frame",
+  },
+];
+
+export const xenP2m: BootProgram = {
+  name: "xen-p2m",
+  description: "A Xen domain's P->M list outside of the initial mapping: found, copied, and given back",
+  settings: SETTINGS,
+  defaultMemory: GIB,
+  defaultCmdline: "xen-p2m",
+  image: () => "xen-p2m/xen-p2m.elf",
+  plan,
+};
+
+function plan(settings: Settings, ramdisk: Uint8Array | undefined): ProgramPlan {
+  if (ramdisk !== undefined) throw new UsageError("xen-p2m uses no ramdisk: leave it out");
+  return {
+    ...(settings.isGiven("e820") ? { e820: settings.text("e820") } : {}),
+    handover: {
+      entry: "xen-pv",
+      order: settings.text("frames") as FrameOrder,
+      p2mOutside: settings.text("p2m") === "outside",
+      ptwr: settings.switch("ptwr"),
+    },
+    patches: patchBootSettings(
+      { defect: 0 },
+      { defect: (DEFECTS as readonly string[]).indexOf(settings.text("defect")) },
+    ),
+  };
+}
