@@ -24,24 +24,30 @@ static void check_leaf(entry_t leaf, u32 pfn, u32 size)
 		FAIL("memory at %x is executable, but no kernel text\n", (u64)address);
 }
 
-/* What the entries say, and what the CPU makes of them. */
+static void check_slot(u32 pfn)
+{
+	u32 address = PAGE_OFFSET + pfn * PAGE_SIZE;
+	u32 end = max_low_pfn - pfn < PTRS_PER_PTE ? max_low_pfn : pfn + PTRS_PER_PTE;
+	const pmd_t *pmd = pmd_offset(pgd_of(address), address);
+	const pte_t *pte;
+
+	if (!pmd_is_table(pmd)) {
+		check_leaf(pmd->value, pfn, PMD_SIZE);
+		return;
+	}
+	for (pte = pmd_page_table(pmd); pfn < end; pfn++, pte++)
+		check_leaf(pte->value, pfn, PAGE_SIZE);
+}
+
+/* What the CPU makes of the entries, and what they say. */
 static void check_low_memory(void)
 {
 	u32 readable = probe_read_pages(__va(0), max_low_pfn);
 
 	if (readable < max_low_pfn)
 		FAIL("low memory at %x cannot be read through PAGE_OFFSET\n", (u64)(readable * PAGE_SIZE));
-	for (u32 pfn = 0; pfn < max_low_pfn; pfn++) {
-		u32 address = PAGE_OFFSET + pfn * PAGE_SIZE;
-		pmd_t *pmd = pmd_offset(pgd_of(address), address);
-
-		if (pmd_is_table(pmd)) {
-			check_leaf(pmd_page_table(pmd)[pte_index(address)].value, pfn, PAGE_SIZE);
-		} else {
-			check_leaf(pmd->value, pfn, PMD_SIZE);
-			pfn += PTRS_PER_PTE - 1;
-		}
-	}
+	for (u32 pfn = 0; pfn < max_low_pfn; pfn += PTRS_PER_PTE)
+		check_slot(pfn);
 }
 
 /* Large pages give their executability to all that they hold. */
