@@ -2,6 +2,7 @@
 import { setImmediate } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "vitest";
 import type { MachineEvent } from "../../src/machine/events";
+import { rootInOtherFormat } from "../../src/paging/otherFormat";
 import type { MachineOptions } from "../support/bootProgram";
 import {
   differences,
@@ -146,6 +147,20 @@ describe("the page that is read in two formats (native-pae)", () => {
     // Three 8-byte entries, then the kernel's, which is empty yet: the bytes of eight 2-level entries.
     const root = guest.page(guest.physicalOf("swapper_pg_dir"));
     expect([...root.subarray(0, 8)]).toEqual([zero, 0, zero, 0, zero, 0, 0, 0]);
+  });
+
+  it("the root is ready to be read as PAE before it is: each of its entries takes 8 MiB of 2-level mappings", () => {
+    const guest = new I386Paravirt({ variant: "native-pae" }, { memory: 16 * MIB });
+    guest.runTo("check_new_tables");
+    const { memory, pagingState } = guest.machine;
+    const entries = rootInOtherFormat(pagingState, memory);
+    const zero = guest.physicalOf("empty_zero_page");
+    const directory = guest.page(guest.physicalOf("swapper_pg_dir"))[6] & ~0xfff;
+    expect(entries.map(({ entry }) => entry)).toMatchObject(
+      [directory, zero, zero, directory].map((address) => ({ kind: "table", address, reserved: [] })),
+    );
+    const ends = entries.map(({ takes }) => Number(takes!.translates.end) / MIB);
+    expect(ends).toEqual([8, 16, 24, 32]);
   });
 
   it("the kernel's root entry, read as a 2-level one, takes the page directory for a page table of 24 to 28 MiB", () => {
