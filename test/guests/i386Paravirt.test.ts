@@ -339,3 +339,44 @@ it("every hook is filled", () => {
   for (let i = 0; i < count; i++)
     expect(guest.machine.memory.read32(hooks + 4 * i) >>> 0).toBeGreaterThan(PAGE_OFFSET);
 });
+
+describe("the debugging information", () => {
+  /** The functions on the stack, and whether they were interrupted. */
+  function chain(guest: I386Paravirt): [string | undefined, boolean][] {
+    const { cpu, memory } = guest.machine;
+    const general = Array.from({ length: 8 }, (_, n): [number, bigint] => [n, cpu.getRegister(n)]);
+    let registers: ReadonlyMap<number, bigint> = new Map([...general, [8, cpu.rip]]);
+    const frames: [string | undefined, boolean][] = [];
+    for (;;) {
+      const frame = guest.symbols.debug?.unwind(registers, (at, length) =>
+        memory.readBytes(guest.physicalOf(at), length),
+      );
+      const eip = frame?.registers.get(8);
+      if (frame === undefined || eip === undefined || eip === 0n) return frames;
+      frames.push([guest.symbols.nameOf(eip)?.name, frame.signalFrame]);
+      registers = frame.registers;
+    }
+  }
+
+  it("unwinds from C to the first frame", () => {
+    const guest = new I386Paravirt({}, { memory: 16 * MIB });
+    guest.runTo("one_page_table_init");
+    const callers = [
+      "page_table_range_init",
+      "fixmap_init",
+      "pagetable_init",
+      "paging_init",
+      "i386_start_kernel",
+    ];
+    expect(chain(guest)).toEqual(callers.map((name) => [name, false]));
+  });
+
+  it("unwinds through an exception to the code that ran into it", () => {
+    const guest = new I386Paravirt({ pse: "off" }, { memory: 16 * MIB });
+    guest.runTo("handle_exception");
+    expect(chain(guest)).toEqual([
+      ["exception", false],
+      ["code_in_data", true],
+    ]);
+  });
+});
