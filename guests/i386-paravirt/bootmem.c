@@ -94,7 +94,7 @@ void setup_memory(const struct hvm_start_info *info)
 	max_pfn = highest_ram(map, info->memmap_entries, ~0u);
 	max_low_pfn = highest_ram(map, info->memmap_entries, PFN(limit));
 	init_bootmem(map, info->memmap_entries);
-	print("low memory: %d pages, highmem: %d pages\n", (u64)max_low_pfn, (u64)(max_pfn - max_low_pfn));
+	print("low memory ends at %x, memory at %x\n", (u64)max_low_pfn << PAGE_SHIFT, (u64)max_pfn << PAGE_SHIFT);
 }
 
 /* How many pages from one on are free, up to a number. */

@@ -127,6 +127,20 @@ describe("a CPU that lacks what the settings allow", () => {
   );
 });
 
+describe("a CPU without PAE", () => {
+  const cpu = "max,-pae,-lm,-nx,-la57,-pdpe1gb,-pcid,-pku,-pks,-syscall";
+
+  it("runs native, with a root of 2-level tables", () => {
+    boots({ variant: "native" }, 16 * MIB, { cpu });
+  });
+
+  it("is told by native-pae", () => {
+    const guest = new I386Paravirt({ variant: "native-pae" }, { memory: 16 * MIB, cpu });
+    expect(guest.run()).toBe(1);
+    expect(guest.serial).toBe("FAILED: this CPU has no PAE\n");
+  });
+});
+
 describe("the page that is read in two formats (native-pae)", () => {
   const all = Array.from({ length: 8 * KIB }, (_, page) => page * PAGE);
   const mapped = (guest: I386Paravirt, offset: number) =>
