@@ -14,14 +14,27 @@ static int is_taken(u32 pfn)
 	return bootmem_map[pfn / 8] & 1 << pfn % 8;
 }
 
-static void take(u32 pfn)
+static void mark(u32 pfn, int taken)
 {
-	bootmem_map[pfn / 8] |= 1 << pfn % 8;
+	if (taken)
+		bootmem_map[pfn / 8] |= 1 << pfn % 8;
+	else
+		bootmem_map[pfn / 8] &= ~(1 << pfn % 8);
 }
 
-static void release(u32 pfn)
+/* Whole bytes of the bitmap at once, since memory is large. */
+static void mark_range(u32 first, u32 end, int taken)
 {
-	bootmem_map[pfn / 8] &= ~(1 << pfn % 8);
+	while (first < end) {
+		u32 bytes = (end - first) / 8;
+
+		if (first % 8 || !bytes) {
+			mark(first++, taken);
+			continue;
+		}
+		memset(bootmem_map + first / 8, taken ? 0xff : 0, bytes);
+		first += bytes * 8;
+	}
 }
 
 /* The whole pages of RAM of an entry, below a page; none where first is not below end. */
@@ -62,12 +75,10 @@ static void init_bootmem(const struct hvm_memmap_table_entry *map, u32 entries)
 	for (u32 i = 0; i < entries; i++) {
 		struct pages ram = ram_of(map + i, max_low_pfn);
 
-		for (u32 pfn = ram.first; pfn < ram.end; pfn++)
-			release(pfn);
+		mark_range(ram.first, ram.end, 0);
 	}
 	bootmem_next = PFN(init_pg_tables_end + size + PAGE_SIZE - 1);
-	for (u32 pfn = 0; pfn < bootmem_next; pfn++)
-		take(pfn);
+	mark_range(0, bootmem_next, 1);
 }
 
 void setup_memory(const struct hvm_start_info *info)
@@ -83,7 +94,7 @@ void setup_memory(const struct hvm_start_info *info)
 	max_pfn = highest_ram(map, info->memmap_entries, ~0u);
 	max_low_pfn = highest_ram(map, info->memmap_entries, PFN(limit));
 	init_bootmem(map, info->memmap_entries);
-	print("low memory: %d pages, highmem: %d pages\n", (u64)max_low_pfn, (u64)(max_pfn - max_low_pfn));
+	print("low memory ends at %x, memory at %x\n", (u64)max_low_pfn << PAGE_SHIFT, (u64)max_pfn << PAGE_SHIFT);
 }
 
 /* How many pages from one on are free, up to a number. */
@@ -108,8 +119,7 @@ void *alloc_bootmem_low_pages(u32 size)
 		/* Only what the entry code mapped is there for sure. */
 		if ((pfn + wanted) * PAGE_SIZE > init_map_end)
 			break;
-		for (u32 i = 0; i < wanted; i++)
-			take(pfn + i);
+		mark_range(pfn, pfn + wanted, 1);
 		bootmem_next = pfn + wanted;
 		memset(pages, 0, wanted * PAGE_SIZE);
 		return pages;

@@ -2,7 +2,8 @@
  * Exceptions, and probes: accesses that may fault. Each of the 32 gates leads to a stub of 16 bytes that makes the
  * frame uniform: with an error code, real or 0, and the vector.
  */
-#define NO_FAULT 0xffffffff
+#include "i386_paravirt.h"
+#include "pgtable.h"
 
 /* Vectors for which the CPU pushes an error code: 8, 10 to 14, 17, 21. */
 #define ERROR_CODE_VECTORS ((1 << 8) | (0x1f << 10) | (1 << 17) | (1 << 21))
@@ -70,18 +71,23 @@ exception:
 	.cfi_endproc
 	.size exception, . - exception
 
-	.globl probe_read
-	.type probe_read, @function
-probe_read:
+	.globl probe_read_pages
+	.type probe_read_pages, @function
+probe_read_pages:
 	.cfi_startproc
 	movl	4(%esp), %edx
+	movl	8(%esp), %ecx
 	movl	$1f, probe_instruction
 	movl	$2f, probe_fixup
-	movl	$NO_FAULT, %eax
-1:	movl	(%edx), %ecx
-2:	ret
+1:	movl	(%edx), %eax
+	addl	$PAGE_SIZE, %edx
+	decl	%ecx
+	jnz	1b
+2:	movl	8(%esp), %eax
+	subl	%ecx, %eax
+	ret
 	.cfi_endproc
-	.size probe_read, . - probe_read
+	.size probe_read_pages, . - probe_read_pages
 
 	/* What is called is to return at once. */
 	.globl probe_call

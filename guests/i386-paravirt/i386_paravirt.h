@@ -2,6 +2,10 @@
 #ifndef I386_PARAVIRT_H
 #define I386_PARAVIRT_H
 
+/* What probe_call gives where there was no page fault. */
+#define NO_FAULT 0xffffffff
+
+#ifndef __ASSEMBLER__
 #include "../common/io.h"
 #include "../common/print.h"
 #include "pgtable.h"
@@ -62,10 +66,11 @@ void paging_init(void);
 /* exceptions.c */
 void load_idt(void);
 
-/* entry.S: gates; and accesses that may fault, with the error code of the page fault, or NO_FAULT. */
-#define NO_FAULT 0xffffffffu
+/* entry.S */
 extern const u8 idt_handlers[32][16];
-u32 probe_read(const void *address);
+/* Reads a word of each of some pages: how many could be read before the first that could not. */
+u32 probe_read_pages(const void *address, u32 pages);
+/* The error code of the page fault, or NO_FAULT. */
 u32 probe_call(const void *address);
 
 /* checks-before.c, checks.c */
@@ -80,5 +85,7 @@ void check_paging(void);
 		outl(DEBUG_EXIT_PORT, 1);                                                                              \
 		halt();                                                                                                \
 	} while (0)
+
+#endif
 
 #endif

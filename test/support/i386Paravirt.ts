@@ -4,7 +4,6 @@ import { Guest, type GuestOptions } from "./bootProgram";
 
 export const KIB = 2 ** 10;
 export const MIB = 2 ** 20;
-export const GIB = 2 ** 30;
 export const PAGE = 4096;
 export const PAGE_OFFSET = 0xc0000000;
 
