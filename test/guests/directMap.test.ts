@@ -218,6 +218,33 @@ describe("memory between ranges", () => {
   });
 });
 
+describe("where the kernel and its data may lie", () => {
+  it.each([
+    ["no memory below 4 GiB", { e820: "4G-5G:usable,600G-601G:usable", load: "600G" }],
+    [
+      "boot data above 4 GiB, across pages",
+      { boot_params: "0x100000800", cmdline_at: "0x100003001", e820: `${ODD_E820},4G-4100M:usable` },
+    ],
+    [
+      "a kernel across a 1 GiB boundary",
+      { load: "1022M", e820: "0-0x9fc00:usable,1M-64M:usable,1000M-1100M:usable" },
+    ],
+  ] as const)("%s: boots, and its tables are those of its memory map", (_name, settings) => {
+    expectAsComputed(boots(settings), "native");
+  });
+
+  it("a kernel across a 512 GiB boundary, with existing entries there", () => {
+    const e820 = "0-0x9fc00:usable,1M-64M:usable,524280M-524300M:usable";
+    const guest = boots({ load: "524286M", existing: "all", e820 });
+    const existing = (["pud", "pmd", "pte"] as const).slice();
+    expectTables(guest, expectedTables(guest, { e820: guest.boot.e820, variant: "native", existing }));
+  });
+
+  it("the image has room for exactly the settings that are written into it", () => {
+    expect(new DirectMap().symbols.sizeOf("boot_settings")).toBe(32n);
+  });
+});
+
 describe("the same boot", () => {
   it("is the same to the last instruction, whatever the slices, and with a TLB of any size", () => {
     const boot = (options: object, slice: number) => {
