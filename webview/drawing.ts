@@ -105,7 +105,7 @@ function drawOwner(model: Model, item: OwnerItem, front: readonly OwnerItem[], d
   const right = place(model.physical, item.last, drawing);
   const level = item.level === undefined ? "" : ` level${item.level}`;
   const inset =
-    item.kind === "ram" || item.kind === "reserved"
+    item.kind === "ram" || item.kind === "reserved" || item.kind === "acpi"
       ? 0
       : item.kind === "table" || item.kind === "stack"
         ? 8
@@ -211,15 +211,12 @@ function drawBand(model: Model, item: MappedItem, drawing: Drawing): SVGElement 
 
 function drawPool(pool: PoolData, index: number, drawing: Drawing): SVGElement[] {
   const top = POOL_TOP + 16 + index * (SLOT + 28);
-  const size = Math.max(4, Math.min(SLOT, (inner(drawing) - 8) / pool.slots));
-  const used = pool.next;
-  const label = `${pool.name}: ${used} of ${pool.limit} slots used, next is ${pool.next}`;
+  const size = Math.max(4, Math.min(SLOT, (inner(drawing) - 8) / pool.slots.length));
+  const label = `${pool.name}: ${pool.next} of ${pool.limit} slots used, next is ${pool.next}`;
   const group = svg("g", { class: "pool", role: "img", "aria-label": label });
   group.append(svg("text", { x: MARGIN, y: top - 8, class: "axis" }, label));
-  const reached = new Set(pool.reached);
-  for (let slot = 0; slot < pool.slots; slot++) {
-    const state =
-      slot >= pool.limit ? "beyond" : reached.has(slot) ? "reached" : slot < used ? "used" : "free";
+  for (let slot = 0; slot < pool.slots.length; slot++) {
+    const { state } = pool.slots[slot];
     group.append(
       svg(
         "rect",
@@ -234,7 +231,7 @@ function drawPool(pool: PoolData, index: number, drawing: Drawing): SVGElement[]
       ),
     );
   }
-  const x = MARGIN + Math.min(pool.next, pool.slots) * size + size / 2 - 1;
+  const x = MARGIN + Math.min(pool.next, pool.slots.length) * size + size / 2 - 1;
   group.append(
     svg("path", { class: "next", d: `M${x} ${top + SLOT + 1}l4 7h-8Z` }, svg("title", {}, "next")),
   );

@@ -83,9 +83,8 @@ class Page {
     this.model = model;
     this.selected = key === undefined ? undefined : byKey(model, key);
     this.draw();
-    this.status.textContent = model.data.cut
-      ? "There is more than is shown: the map lists the first ranges."
-      : "";
+    this.status.textContent =
+      model.data.unexplored.length > 0 ? "There is more than is shown: the map lists the first ranges." : "";
   }
 
   private clear(): void {

@@ -5,6 +5,7 @@ import { type Extent, Scale } from "./scale";
 export interface OwnerItem extends OwnerData, Extent0 {}
 export interface MappedItem extends MappedData, Extent0 {
   readonly from: bigint;
+  readonly changed: boolean;
 }
 
 /** Addresses as numbers; `end` of the top of the address space is 2^64. */
@@ -40,6 +41,10 @@ export function modelOf(data: MapData): Model {
     first: BigInt(range.start),
     last: BigInt(range.end) === 0n ? TOP : BigInt(range.end),
     from: BigInt(range.physical),
+    changed: data.changes.some(
+      ({ start, end }) =>
+        BigInt(start) < (BigInt(range.end) || TOP) && (BigInt(end) || TOP) > BigInt(range.start),
+    ),
   }));
   const extent = ({ first, last }: Extent0): Extent => ({ start: first, end: last });
   const targets = mapped.map(({ first, last, from }) => ({ start: from, end: from + (last - first) }));

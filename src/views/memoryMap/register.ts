@@ -1,7 +1,7 @@
 /** The Memory Map view: its page, and the messages to and from it. */
 import * as v from "valibot";
 import * as vscode from "vscode";
-import { fromPage, type ToPage } from "../../../webview/messages";
+import { fromPage, mapMessage, type ToPage } from "../../../webview/messages";
 import { MEMORY_MAP } from "../../debug/protocol/memoryMap";
 import { ask } from "../ask";
 import type { Sessions } from "../sessions";
@@ -57,6 +57,7 @@ class MemoryMapView implements vscode.WebviewViewProvider, vscode.Disposable {
       void this.refresh();
       return;
     }
+    if (read.output.type === "window") return;
     const { command, argument } = read.output;
     void vscode.commands.executeCommand(`pagewalk.${command}`, argument);
   }
@@ -69,15 +70,7 @@ class MemoryMapView implements vscode.WebviewViewProvider, vscode.Disposable {
     if (session === undefined || state !== "stopped") return;
     try {
       const map = await ask(session, MEMORY_MAP, {});
-      this.post({
-        type: "map",
-        map: {
-          ...map,
-          owners: [...map.owners],
-          pools: map.pools.map((pool) => ({ ...pool, reached: [...pool.reached] })),
-          mapped: map.mapped.map((range) => ({ ...range, flags: [...range.flags] })),
-        },
-      });
+      this.post(mapMessage(map));
     } catch (error) {
       this.post({ type: "problem", text: error instanceof Error ? error.message : String(error) });
     }
