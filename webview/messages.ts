@@ -1,10 +1,17 @@
 /** Messages between the extension and the Memory Map page, declared once; each side checks what it gets. */
 import * as v from "valibot";
-import { MARKS, type MemoryMapAnswer, OWNER_KINDS, SLOT_STATES } from "../src/debug/protocol/memoryMap";
+import {
+  MARKS,
+  type Mappings,
+  type MemoryMapAnswer,
+  OWNER_KINDS,
+  SLOT_STATES,
+} from "../src/debug/protocol/memoryMap";
 
 const hex = v.pipe(v.string(), v.regex(/^0x[0-9a-f]{1,16}$/));
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const level = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(5));
+/** The end is exclusive, and "0x0" for the top of the address space. */
 const linearRange = { start: hex, end: hex };
 
 const owner = v.object({
@@ -25,6 +32,8 @@ const mapped = v.object({
   pages: count,
 });
 
+const change = v.object({ ...linearRange, mark: v.picklist(MARKS) });
+
 const pool = v.object({
   name: v.string(),
   start: hex,
@@ -41,6 +50,9 @@ const pool = v.object({
 
 const mappings = { mapped: v.array(mapped), unexplored: v.array(v.object(linearRange)) };
 
+/** What a `window` has asked for. */
+const windowSchema = v.object({ type: v.literal("window"), ...linearRange, ...mappings });
+
 /** What the map draws. */
 export const mapSchema = v.object({
   mode: v.string(),
@@ -50,7 +62,7 @@ export const mapSchema = v.object({
   ...mappings,
   owners: v.array(owner),
   moreTables: v.boolean(),
-  changes: v.array(v.object({ ...linearRange, mark: v.picklist(MARKS) })),
+  changes: v.array(change),
   pools: v.array(pool),
   pointers: v.array(
     v.object({ name: v.picklist(["RIP", "RSP", "CR2"]), linear: hex, physical: v.optional(hex) }),
@@ -59,15 +71,15 @@ export const mapSchema = v.object({
 export type MapData = v.InferOutput<typeof mapSchema>;
 export type OwnerData = v.InferOutput<typeof owner>;
 export type MappedData = v.InferOutput<typeof mapped>;
-export type PoolData = v.InferOutput<typeof pool>;
-export type SlotData = PoolData["slots"][number];
-export type PointerData = MapData["pointers"][number];
+export type ChangeData = v.InferOutput<typeof change>;
+export type SlotData = v.InferOutput<typeof pool>["slots"][number];
+export type LinearRangeData = MapData["unexplored"][number];
+export type WindowData = v.InferOutput<typeof windowSchema>;
 
 /** To the page. */
 export const toPage = v.variant("type", [
   v.object({ type: v.literal("map"), map: mapSchema }),
-  /** What a `window` has asked for. */
-  v.object({ type: v.literal("window"), ...linearRange, ...mappings }),
+  windowSchema,
   v.object({ type: v.literal("state"), state: v.picklist(["none", "starting", "running", "stopped"]) }),
   v.object({ type: v.literal("problem"), text: v.string() }),
   v.object({ type: v.literal("select"), physical: v.optional(hex), linear: v.optional(hex) }),
@@ -77,6 +89,11 @@ export type ToPage = v.InferInput<typeof toPage>;
 /** The adapter's answer is what the page takes, but for what only types say: that it does not change. */
 export function mapMessage(map: MemoryMapAnswer): ToPage {
   return { type: "map", map: map as unknown as MapData };
+}
+
+/** The answer to a `window`. */
+export function windowMessage(range: LinearRangeData, found: Mappings): ToPage {
+  return { type: "window", ...range, ...(found as unknown as Pick<MapData, keyof Mappings>) };
 }
 
 /** What the page may have the extension do. */

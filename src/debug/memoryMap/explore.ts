@@ -3,7 +3,7 @@
  * entries. What was not looked into is told, by the entries of the upper tables that lead there.
  */
 import { canonicalAddress } from "../../paging/canonical";
-import { entryCount, levelShift } from "../../paging/layout";
+import { entryCount, entrySize, levelShift } from "../../paging/layout";
 import { type LeafRun, leafRuns } from "../../paging/ranges";
 import type { PagingState, TableMemory } from "../../paging/state";
 import { type RawEntry, readTableEntry, tableOf } from "../../paging/tables";
@@ -42,7 +42,7 @@ export function explore(
   limits = { runs: MOST_RUNS, reads: MOST_READS },
 ): Explored {
   const top = topOf(state);
-  const budgeted = new BudgetedMemory(memory, limits.reads);
+  const budgeted = new BudgetedMemory(memory, limits.reads, entrySize(state.levels));
   const mapped: MappedRun[] = [];
   let reached = from;
   let full = false;
@@ -74,6 +74,7 @@ class BudgetedMemory implements TableMemory {
   constructor(
     private readonly memory: TableMemory,
     private left: number,
+    private readonly entrySize: number,
   ) {}
 
   get spent(): boolean {
@@ -81,7 +82,7 @@ class BudgetedMemory implements TableMemory {
   }
 
   read32(address: number): number {
-    if (this.left <= 0 && address % 8 === 0) return 0;
+    if (this.left <= 0 && address % this.entrySize === 0) return 0;
     this.left--;
     return this.memory.read32(address);
   }

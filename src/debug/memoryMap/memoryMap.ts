@@ -1,4 +1,5 @@
 /** The whole of memory in one answer, of bounded size and by bounded work. */
+import { tableWords } from "../../paging/diff";
 import { MODE_NAMES } from "../../paging/ranges";
 import { listTables, type TablePage, tableKey } from "../../paging/tables";
 import type { Target } from "../../target/target";
@@ -13,10 +14,12 @@ import { type PoolPages, poolsOf } from "./pools";
 
 /** Tables that are listed. */
 const MOST_TABLES = 2000;
-/** Tables whose contents are compared: 2 MiB. Where there are more, none is marked. */
+/** Tables whose contents are compared, of at most 4 KiB each. Where there are more, none is marked. */
 const MOST_COMPARED = 512;
 const MOST_CHANGES = 500;
 const RSP = 4;
+/** A and D of an entry. */
+const USE = 0x60;
 const TOP = 1n << 64n;
 
 /** Memory at one moment. */
@@ -24,8 +27,8 @@ interface Look {
   readonly tables: readonly TablePage[];
   readonly moreTables: boolean;
   readonly explored: Explored;
-  /** A number for the contents of each table, by `tableKey`; undefined where there are too many. */
-  readonly sums: ReadonlyMap<string, number> | undefined;
+  /** The entries of each table by `tableKey`, but for A and D; undefined where there are too many tables. */
+  readonly contents: ReadonlyMap<string, Int32Array> | undefined;
 }
 
 /**
@@ -68,10 +71,15 @@ export class MemoryMap {
     };
   }
 
-  /** @param end 0 for the top of the address space */
+  /**
+   * A part of linear memory, as far as bounded work tells. The first and the last range may reach over its ends.
+   * @param end 0 for the top of the address space
+   */
   window(start: bigint, end: bigint): Mappings {
     const { pagingState, memory } = this.target;
-    return mappings(explore(pagingState, memory, start, end === 0n ? TOP : end));
+    const top = topOf(pagingState);
+    const to = end === 0n || end > top ? top : end;
+    return mappings(start < to ? explore(pagingState, memory, start, to) : { mapped: [], unexplored: [] });
   }
 
   private look(): Look {
@@ -81,27 +89,27 @@ export class MemoryMap {
       tables: tables.slice(0, MOST_TABLES),
       moreTables: tables.length > MOST_TABLES,
       explored: explore(state, memory, 0n, topOf(state)),
-      sums: tables.length > MOST_COMPARED ? undefined : this.checksums(tables),
+      contents: tables.length > MOST_COMPARED ? undefined : this.contents(tables),
     };
   }
 
-  private checksums(tables: readonly TablePage[]): Map<string, number> {
-    const { memory } = this.target;
-    const sums = new Map<string, number>();
-    for (const { physical, level } of tables) {
-      let sum = 0;
-      for (let at = 0; at < 4096; at += 4) sum = (Math.imul(sum, 31) + memory.read32(physical + at)) | 0;
-      sums.set(tableKey(physical, level), sum);
+  private contents(tables: readonly TablePage[]): Map<string, Int32Array> {
+    const { pagingState, memory } = this.target;
+    const contents = new Map<string, Int32Array>();
+    for (const table of tables) {
+      const words = tableWords(pagingState, memory, table);
+      for (let low = 0; low < words.length; low += 2) words[low] &= ~USE;
+      contents.set(tableKey(table.physical, table.level), words);
     }
-    return sums;
+    return contents;
   }
 
-  private changedTables({ sums }: Look): (table: TablePage) => boolean {
-    const before = this.before?.sums;
-    if (before === undefined || sums === undefined) return () => false;
+  private changedTables({ contents }: Look): (table: TablePage) => boolean {
+    const before = this.before?.contents;
+    if (before === undefined || contents === undefined) return () => false;
     return ({ physical, level }) => {
-      const key = tableKey(physical, level);
-      return before.get(key) !== sums.get(key);
+      const [old, now] = [before, contents].map((each) => each.get(tableKey(physical, level)));
+      return old === undefined || now === undefined || old.some((word, index) => word !== now[index]);
     };
   }
 

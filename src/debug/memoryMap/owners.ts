@@ -1,4 +1,5 @@
 /** Who owns physical memory: what the firmware says, what the loader put there, the image's sections, the tables. */
+import { entryCount, entrySize } from "../../paging/layout";
 import type { TablePage } from "../../paging/tables";
 import type { Target } from "../../target/target";
 import { nameOfTable } from "../pageTables/names";
@@ -101,11 +102,12 @@ const TABLE_NAMES = ["", "PT", "PD", "PDPT", "PML4", "PML5"] as const;
 /** "early_level4_pgt", or what a table is at its level. */
 function tableOwner(target: Target, table: TablePage, changed: boolean): PhysicalOwner {
   const { physical, level, address } = table;
+  const { levels } = target.pagingState;
   return {
     kind: "table",
     label: nameOfTable(target, physical) ?? TABLE_NAMES[level],
     start: physical,
-    end: physical + PAGE,
+    end: physical + entryCount(levels, level) * entrySize(levels),
     level,
     linear: address,
     ...(changed ? { changed } : {}),
