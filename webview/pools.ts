@@ -24,7 +24,7 @@ export function drawPool(
   });
   const text = poolText(pool);
   const group = svg("g", {
-    class: "pool",
+    class: "slots",
     role: "listbox",
     "aria-label": text,
     "aria-orientation": "horizontal",

@@ -109,7 +109,7 @@ describe.skipIf(reason !== undefined)("in VS Code, through the browser", () => {
     await code.command("Pagewalk: Show Memory Map");
     const map = code.map();
     await map.locator(".item.mapped").first().waitFor({ timeout: 20_000 });
-    expect(await map.locator(".pool").getAttribute("aria-label")).toBe(
+    expect(await map.locator(".slots").getAttribute("aria-label")).toBe(
       "early_dynamic_pgts: 2 of 64 slots used, next is 2",
     );
     expect(await map.locator(".slot.reached").count()).toBe(2);
@@ -130,7 +130,7 @@ describe.skipIf(reason !== undefined)("in VS Code, through the browser", () => {
     expect(await added.first().getAttribute("aria-label")).toMatch(
       /^added, linear 0xffff8800\d+ – .*, 1 GiB/,
     );
-    expect(await added.first().innerText()).toContain("+");
+    expect(await added.first().textContent()).toContain("+");
     expect(await map.locator(".item.slot.changed .corner").count()).toBeGreaterThan(0);
     const registers = map.getByRole("listbox", { name: "Registers in linear memory" });
     expect(await registers.getByRole("option").count()).toBe(3);

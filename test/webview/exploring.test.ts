@@ -46,11 +46,11 @@ describe("a part that was asked for later", () => {
 
   test("in the middle leaves both sides, but for what its first and last range reach over", () => {
     const { mapped, unexplored } = withWindow(
-      map([], [range(0, 0x100)]),
+      map([], [{ start: "0x0", end: "0x100000" }]),
       window(0x40, 0x80, [run(0x30, 0x50), run(0x70, 0x90)]),
     );
     expect(mapped).toEqual([run(0x30, 0x50), run(0x70, 0x90)]);
-    expect(unexplored).toEqual([range(0, 0x30), range(0x90, 0x100)]);
+    expect(unexplored).toEqual([{ start: "0x0", end: "0x30000" }, range(0x90, 0x100)]);
   });
 
   test("that overlaps what is known makes one range of both", () => {

@@ -88,6 +88,22 @@ describe("exploring", () => {
     expect(unexplored).toEqual([{ start: DIRECT + 0x200000n, end: to }]);
   });
 
+  test("the budget ends 32-bit paging too, whose entries are half as large", () => {
+    // Every directory entry leads to one page table, whose pages alternate in what they allow.
+    const memory = {
+      read32: (address: number) =>
+        address < 0x2000 ? 0x2001 : 0x1000 * ((address - 0x2000) / 4) + 1 + ((address >> 1) & 2),
+    };
+    const { mapped, unexplored } = explore({ ...STATE, levels: 2 }, memory, 0n, 1n << 32n, {
+      runs: 1e9,
+      reads: 5001,
+    });
+    mapped.slice(1).forEach(({ start }, index) => {
+      expect(start).toBe(mapped[index].end);
+    });
+    expect(unexplored).toEqual([{ start: mapped.at(-1)!.end, end: 1n << 32n }]);
+  });
+
   test("pages that differ only in how they were used are one run, with the flags that all have", () => {
     const tables = new Tables();
     tables.set(0x1000, 0, 0x2000n | PRESENT | RW);

@@ -135,6 +135,13 @@ describe("the memory map of early-fault", () => {
   });
 });
 
+test("a part without an end goes to the top, and one that ends before it begins is empty", async () => {
+  const map = new MemoryMap(await boot());
+  const { mapped } = map.answer();
+  expect(map.window(0n, 0n).mapped).toEqual(mapped);
+  expect(map.window(0x2000n, 0x1000n)).toEqual({ mapped: [], unexplored: [] });
+});
+
 describe("changes", () => {
   test("a reset clears the dynamic mappings", async () => {
     const target = await boot({
