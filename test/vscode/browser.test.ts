@@ -46,6 +46,8 @@ describe.skipIf(reason !== undefined)("in VS Code, through the browser", () => {
     await button.waitFor();
     await code.picture("welcome");
     await button.click();
+    await code.picture("programs");
+    await code.pick("early-fault");
     await code.showDebug();
     await code.stoppedAt("startup_64");
     expect(await code.top()).toContain("head.S");
@@ -108,7 +110,7 @@ describe.skipIf(reason !== undefined)("in VS Code, through the browser", () => {
   test("the memory map shows owners, bands and the pool, and a selection tells what it is", async () => {
     await code.command("Pagewalk: Show Memory Map");
     const map = code.map();
-    await map.locator(".item.mapped").first().waitFor({ timeout: 20_000 });
+    await map.locator(".item.mapped").first().waitFor();
     expect(await map.locator(".slots").getAttribute("aria-label")).toBe(
       "early_dynamic_pgts: 2 of 64 slots used, next is 2",
     );
@@ -126,7 +128,7 @@ describe.skipIf(reason !== undefined)("in VS Code, through the browser", () => {
     await code.step("Shift+F11");
     const map = code.map();
     const added = map.locator(".item.change.added");
-    await added.first().waitFor({ timeout: 20_000 });
+    await added.first().waitFor();
     expect(await added.first().getAttribute("aria-label")).toMatch(
       /^added, linear 0xffff8800\d+ – .*, 1 GiB/,
     );
@@ -223,7 +225,7 @@ describe.skipIf(reason !== undefined)("in VS Code, through the browser", () => {
     const row = code.page
       .locator(".disassembly-view .monaco-list-row, .disassembly-view .monaco-table-tr")
       .first();
-    await row.waitFor({ timeout: 20_000 });
+    await row.waitFor();
     await code.page.waitForTimeout(1500);
     expect(await code.page.locator(".disassembly-view").innerText()).toMatch(/0x[fF]{8}81000/);
     await code.picture("disassembly");
@@ -233,7 +235,7 @@ describe.skipIf(reason !== undefined)("in VS Code, through the browser", () => {
   test("memory is shown as entries where it is a table", async () => {
     await code.command("Pagewalk: View Memory at...");
     await code.answer("&early_level4_pgt");
-    await code.editorTab("memory 0x1002000").waitFor({ timeout: 20_000 });
+    await code.editorTab("memory 0x1002000").waitFor();
     await code.page.waitForTimeout(800);
     const text = (await code.page.locator(".editor-instance .view-lines").last().innerText()).replaceAll(
       "\u00a0",

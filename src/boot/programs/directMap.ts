@@ -82,6 +82,7 @@ export const directMap: BootProgram = {
   description:
     "The direct map of all memory, built by rules that a hypervisor can stand: no alias of a table in use",
   settings: SETTINGS,
+  variants: "variant",
   milestones: [
     { symbol: "find_early_table_space", text: "Space for the tables is looked for" },
     { symbol: "init_memory_mapping", text: "The direct map is built" },
