@@ -212,10 +212,10 @@ describe.skipIf(reason !== undefined)("in VS Code, through the browser", () => {
     await code.gutter(92);
     await code.openFile(`${ROOT}/guests/early-fault/entry.S`);
     await code.page.keyboard.press("Control+G");
-    await code.answer(":94");
+    await code.answer(":95");
     await code.page.keyboard.press("F9");
     await code.step("F5");
-    expect(await code.top()).toMatch(/entry\.S.*9\d/);
+    expect(await code.top()).toMatch(/entry\.S.*95/);
     await code.picture("breakpoint-assembly");
     await code.page.keyboard.press("F9");
   });
