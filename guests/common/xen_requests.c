@@ -1,5 +1,6 @@
 /* Requests to the hypervisor. What it refuses ends the program: nothing here is asked for twice. */
-#include "xen_p2m.h"
+#include "paging.h"
+#include "xen.h"
 
 static void require(long result, const char *what)
 {
@@ -7,7 +8,7 @@ static void require(long result, const char *what)
 		FAIL("the hypervisor refused %s: error %d\n", what, (u64)-result);
 }
 
-void set_entry(u64 machine_address, u64 value)
+void update_entry(u64 machine_address, u64 value)
 {
 	struct mmu_update update = { machine_address | MMU_NORMAL_PT_UPDATE, value };
 
