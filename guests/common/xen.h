@@ -42,7 +42,7 @@ struct trap_info {
 #define MMU_MACHPHYS_UPDATE 1
 
 struct mmu_update {
-	u64 ptr, val;
+	u64 ptr, val;	/* machine address of an entry */
 };
 
 /* update_va_mapping */
@@ -113,6 +113,7 @@ void __attribute__((noreturn)) shut_down(u32 reason);
 	} while (0)
 
 /* xen_requests.c: each stops with a sentence where the hypervisor refuses. */
+void update_entries(const struct mmu_update *updates, u64 count);
 void update_entry(u64 machine_address, u64 value);
 void update_va(const void *address, u64 value, unsigned flags);
 void mmuext(unsigned command, u64 arg);
@@ -123,6 +124,7 @@ extern struct start_info start_info;
 /* Keeps what the builder has told, has exceptions reported, and finds the tables of frame numbers. */
 void domain_init(const struct start_info *builders);
 /* Frame numbers: machine frames by the domain's (each program says for itself where it keeps them), and the other way around. */
+#define INVALID_MFN (~0ull)
 u64 pfn_to_mfn(u64 pfn);
 u64 mfn_to_pfn(u64 mfn);
 /* The domain's memory as e820 entries; gives their number. */
