@@ -92,8 +92,13 @@ void early_memcpy(void *to, u64 physical, u64 bytes);
 void find_early_table_space(u64 end);
 u64 *alloc_low_page(unsigned level, u64 *physical);
 void unmap_low_page(unsigned level);
-/* Whether an entry is one of a table that nothing leads to yet, and that is written like any memory. */
-int is_in_new_table(const u64 *entry, unsigned level);
+/* By level: where the page that is not attached yet can be written; NULL where there is none. */
+extern u64 *new_tables[FIX_SLOTS];
+/* Whether an entry of a level below 4 is one of a table that nothing leads to yet, and that is written like any memory. */
+static inline int is_in_new_table(const u64 *entry, unsigned level)
+{
+	return ((u64)entry & ~(PAGE_SIZE - 1ull)) == (u64)new_tables[level];
+}
 /* What of the table space was not needed is ordinary memory. */
 void release_table_space(void);
 

@@ -11,8 +11,7 @@
 /* The next page of the table space, and where that ends. */
 static u64 table_next, table_end;
 
-/* By level: the page that is not attached yet, where it can be written; NULL where there is none. */
-static u64 *new_tables[FIX_SLOTS];
+u64 *new_tables[FIX_SLOTS];
 
 static u64 table_bytes(u64 end, u64 entry_maps)
 {
@@ -79,11 +78,6 @@ u64 *alloc_low_page(unsigned level, u64 *physical)
 	record_table_page(level, *physical);
 	new_tables[level] = table;
 	return memset(table, 0, PAGE_SIZE);
-}
-
-int is_in_new_table(const u64 *entry, unsigned level)
-{
-	return level < FIX_SLOTS && ((u64)entry & ~(PAGE_SIZE - 1ull)) == (u64)new_tables[level];
 }
 
 /* Drops the alias of the level's new page: from here on nobody can write it through the fixmap. */

@@ -9,7 +9,7 @@
 
 int after_bootmem;
 
-static int keep(u64 entry)
+static inline int keep(u64 entry)
 {
 	return (entry & _PAGE_PRESENT) && boot_settings.defect != DEFECT_OVERWRITE;
 }

@@ -10,12 +10,13 @@
 /* Memory that only holds tables, or will: read-only in the direct map from the start. */
 static struct range table_space;
 
-u64 pfn_to_mfn(u64 pfn)
+/* What is asked for each page of memory is inlined. */
+inline u64 pfn_to_mfn(u64 pfn)
 {
 	return ((const u64 *)start_info.mfn_list)[pfn];
 }
 
-static u64 make_entry(u64 physical, u64 flags)
+static inline u64 make_entry(u64 physical, u64 flags)
 {
 	u64 mfn = pfn_to_mfn(physical >> PAGE_SHIFT);
 
@@ -31,17 +32,14 @@ static u64 entry_physical(u64 entry)
 }
 
 /* The frames of the P->M list hold the tables that map it. */
-static int is_list(u64 physical)
+static inline int is_list(u64 physical)
 {
-	u64 pfn = physical >> PAGE_SHIFT;
-
-	return pfn >= start_info.first_p2m_pfn && pfn < start_info.first_p2m_pfn + start_info.nr_p2m_frames;
+	return (physical >> PAGE_SHIFT) - start_info.first_p2m_pfn < start_info.nr_p2m_frames;
 }
 
-static int is_table_space(u64 physical)
+static inline int is_table_space(u64 physical)
 {
-	return physical >= table_space.start && physical < table_space.end &&
-	       boot_settings.defect != DEFECT_WRITABLE_TABLE;
+	return physical - table_space.start < table_space.end - table_space.start;
 }
 
 static u64 make_pte(u64 physical)
@@ -89,7 +87,8 @@ static void link_table(u64 *entry, u64 physical, unsigned level)
 
 static void table_space_found(u64 start, u64 end)
 {
-	table_space = (struct range){ start, end };
+	if (boot_settings.defect != DEFECT_WRITABLE_TABLE)
+		table_space = (struct range){ start, end };
 	map_first_table_pages(start, end);
 }
 
@@ -101,7 +100,8 @@ static void table_space_left(u64 start, u64 end)
 	const u64 *entry = NULL;
 	unsigned shift, used = 0;
 
-	table_space.end = start;
+	if (boot_settings.defect != DEFECT_WRITABLE_TABLE)
+		table_space.end = start;
 	for (u64 page = start; page < end; page += PAGE_SIZE) {
 		entry = entry && pte_index(page) ? entry + 1 : lookup_address((u64)__va(page), &shift);
 		batch[used++] = (struct mmu_update){ machine_address(entry), make_pte(page) };
