@@ -116,6 +116,8 @@ export const directMap: BootProgram = {
     "The direct map of all memory, built by rules that a hypervisor can stand: no alias of a table in use",
   settings: SETTINGS,
   milestones: [
+    { symbol: "setup_kernel_pagetable", text: "The kernel's root is grafted onto the builder's tables" },
+    { symbol: "adopt_builders_tables", text: "The direct map begins with the builder's tables" },
     { symbol: "find_early_table_space", text: "Space for the tables is looked for" },
     { symbol: "init_memory_mapping", text: "The direct map is built" },
     { symbol: "unmap_low_page", text: "The alias of a new table is dropped" },
