@@ -123,10 +123,15 @@ void set_traps(void);
 extern struct start_info start_info;
 /* Keeps what the builder has told, has exceptions reported, and finds the tables of frame numbers. */
 void domain_init(const struct start_info *builders);
-/* Frame numbers: machine frames by the domain's (each program says for itself where it keeps them), and the other way around. */
+/* Machine frames by the domain's; each program says for itself where it keeps them. */
 #define INVALID_MFN (~0ull)
 u64 pfn_to_mfn(u64 pfn);
-u64 mfn_to_pfn(u64 mfn);
+/* And the other way around, as the hypervisor keeps them. */
+extern const u64 *machine_to_phys;
+static inline u64 mfn_to_pfn(u64 mfn)
+{
+	return machine_to_phys[mfn];
+}
 /* The domain's memory as e820 entries; gives their number. */
 struct e820_entry;
 unsigned read_memory_map(struct e820_entry *map, unsigned most);

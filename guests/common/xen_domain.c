@@ -4,8 +4,7 @@
 
 struct start_info start_info;
 
-/* Frame numbers of the domain by machine frame, as the hypervisor keeps them. */
-static const u64 *machine_to_phys;
+const u64 *machine_to_phys;
 
 void domain_init(const struct start_info *builders)
 {
@@ -16,11 +15,6 @@ void domain_init(const struct start_info *builders)
 	if (hypercall(HYPERCALL_memory_op, XENMEM_machphys_mapping, (xen_word)&mapping, 0, 0) < 0)
 		FAIL("the hypervisor tells no machine-to-physical table\n");
 	machine_to_phys = (const u64 *)mapping.v_start;
-}
-
-u64 mfn_to_pfn(u64 mfn)
-{
-	return machine_to_phys[mfn];
 }
 
 unsigned read_memory_map(struct e820_entry *map, unsigned most)

@@ -61,14 +61,20 @@ static u64 machine_address(const u64 *entry)
 	return pfn_to_mfn(physical >> PAGE_SHIFT) << PAGE_SHIFT | offset;
 }
 
-static void set_entry(u64 *entry, u64 value, unsigned level)
+static void set_entry_in_use(u64 *entry, u64 value, unsigned level)
 {
-	int direct = level == 1 && boot_settings.defect == DEFECT_DIRECT_WRITE;
-
-	if (direct || is_in_new_table(entry, level))
+	if (level == 1 && boot_settings.defect == DEFECT_DIRECT_WRITE)
 		*(volatile u64 *)entry = value;
 	else
 		update_entry(machine_address(entry), value);
+}
+
+static void set_entry(u64 *entry, u64 value, unsigned level)
+{
+	if (is_in_new_table(entry, level))
+		*(volatile u64 *)entry = value;
+	else
+		set_entry_in_use(entry, value, level);
 }
 
 /* The direct map shows a page of the early table space read-only from the start, where it does not show it already. */
