@@ -27,8 +27,8 @@ static table_t early_pgts[EARLY_PGTS] STATIC_TABLE;
 static unsigned early_pgts_used;
 
 /*
- * The table space begins behind the P->M list, and each of its pages maps 2 MiB: this many map all memory below its 2049th
- * MiB, the place in a domain of 1 TiB. No more than three tables of level 1, and two of level 2, map them.
+ * A table space that the builder has not mapped begins behind the P->M list. Each table maps 2 MiB: this many map 2 GiB, and
+ * so reach themselves in any domain of less than 1 TiB. Three tables of level 1 and two of level 2 suffice for them.
  */
 #define FIRST_TABLE_PAGES 1024
 
