@@ -115,6 +115,7 @@ export const directMap: BootProgram = {
   description:
     "The direct map of all memory, built by rules that a hypervisor can stand: no alias of a table in use",
   settings: SETTINGS,
+  variants: "variant",
   milestones: [
     { symbol: "setup_kernel_pagetable", text: "The kernel's root is grafted onto the builder's tables" },
     { symbol: "adopt_builders_tables", text: "The direct map begins with the builder's tables" },

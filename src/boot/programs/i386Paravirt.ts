@@ -50,6 +50,7 @@ export const i386Paravirt: BootProgram = {
   name: "i386-paravirt",
   description: "Hooks around a 32-bit kernel's initial tables: 2-level and PAE, one root page in two formats",
   settings: SETTINGS,
+  variants: "variant",
   milestones: [
     { symbol: "native_pagetable_setup_start", text: "pagetable_setup_start: the root is made ready" },
     { symbol: "xen_pagetable_setup_start", text: "pagetable_setup_start: the root is made ready" },

@@ -47,6 +47,7 @@ export const xenP2m: BootProgram = {
   name: "xen-p2m",
   description: "A Xen domain's P->M list outside of the initial mapping: found, copied, and given back",
   settings: SETTINGS,
+  variants: "p2m",
   milestones: [
     { symbol: "setup_kernel_pagetable", text: "The kernel's root is grafted onto the builder's tables" },
     { symbol: "build_direct_map", text: "The direct map is built" },

@@ -1,8 +1,8 @@
 /** The Memory Map view: its page, and the messages to and from it. */
 import * as v from "valibot";
 import * as vscode from "vscode";
-import { fromPage, type ToPage } from "../../../webview/messages";
-import { MEMORY_MAP } from "../../debug/protocol/memoryMap";
+import { type FromPage, fromPage, mapMessage, type ToPage, windowMessage } from "../../../webview/messages";
+import { MEMORY_MAP, MEMORY_MAP_WINDOW, type SpaceName } from "../../debug/protocol/memoryMap";
 import { ask } from "../ask";
 import type { Sessions } from "../sessions";
 
@@ -12,6 +12,7 @@ class MemoryMapView implements vscode.WebviewViewProvider, vscode.Disposable {
   private view: vscode.WebviewView | undefined;
   /** What is to be selected once the page is there. */
   private wanted: ToPage | undefined;
+  private space: SpaceName = "domain";
   private readonly listening: vscode.Disposable;
 
   constructor(
@@ -53,12 +54,29 @@ class MemoryMapView implements vscode.WebviewViewProvider, vscode.Disposable {
   private take(message: unknown): void {
     const read = v.safeParse(fromPage, message);
     if (!read.success) return;
-    if (read.output.type === "ready") {
-      void this.refresh();
-      return;
+    const request = read.output;
+    switch (request.type) {
+      case "ready":
+        void this.refresh();
+        break;
+      case "window":
+        void this.explore(request);
+        break;
+      case "space":
+        this.space = request.space;
+        void this.refresh();
+        break;
+      case "command":
+        void vscode.commands.executeCommand(`pagewalk.${request.command}`, request.argument);
     }
-    const { command, argument } = read.output;
-    void vscode.commands.executeCommand(`pagewalk.${command}`, argument);
+  }
+
+  private async explore({ start, end }: Extract<FromPage, { type: "window" }>): Promise<void> {
+    const { session, state } = this.sessions;
+    if (session === undefined || state !== "stopped") return;
+    await this.postOrTell(async () =>
+      windowMessage({ start, end }, await ask(session, MEMORY_MAP_WINDOW, { start, end })),
+    );
   }
 
   private async refresh(): Promise<void> {
@@ -67,23 +85,19 @@ class MemoryMapView implements vscode.WebviewViewProvider, vscode.Disposable {
     const { session, state } = sessions;
     this.post({ type: "state", state: state ?? "none" });
     if (session === undefined || state !== "stopped") return;
-    try {
-      const map = await ask(session, MEMORY_MAP, {});
-      this.post({
-        type: "map",
-        map: {
-          ...map,
-          owners: [...map.owners],
-          pools: map.pools.map((pool) => ({ ...pool, reached: [...pool.reached] })),
-          mapped: map.mapped.map((range) => ({ ...range, flags: [...range.flags] })),
-        },
-      });
-    } catch (error) {
-      this.post({ type: "problem", text: error instanceof Error ? error.message : String(error) });
-    }
+    await this.postOrTell(async () => mapMessage(await ask(session, MEMORY_MAP, { space: this.space })));
     if (this.wanted !== undefined) {
       this.post(this.wanted);
       this.wanted = undefined;
+    }
+  }
+
+  /** Posts what the adapter answers, or why it does not. */
+  private async postOrTell(message: () => Promise<ToPage>): Promise<void> {
+    try {
+      this.post(await message());
+    } catch (error) {
+      this.post({ type: "problem", text: error instanceof Error ? error.message : String(error) });
     }
   }
 
@@ -119,6 +133,7 @@ function pageHtml(webview: vscode.Webview, dist: vscode.Uri): string {
 <vscode-button id="whole" appearance="secondary">Show all</vscode-button>
 <vscode-text-field id="address" placeholder="Go to 0x…" aria-label="Go to an address"></vscode-text-field>
 <vscode-checkbox id="as-table">As a table</vscode-checkbox>
+<vscode-checkbox id="machine" hidden>Machine addresses</vscode-checkbox>
 <span id="status" role="status"></span>
 </header>
 <main><div id="picture"></div><div id="details"></div></main>
