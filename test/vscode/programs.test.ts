@@ -43,25 +43,32 @@ const TOURS: readonly Tour[] = [
   {
     program: "direct-map native",
     entry: "startup_64",
-    stops: ["find_early_table_space", "init_memory_mapping", "unmap_low_page"],
+    stops: ["drop_trampoline", "init_memory_mapping", "find_early_table_space", "unmap_low_page"],
     rows: [/CR3 → init_level4_pgt/],
   },
   {
     program: "direct-map native-gbpages",
     entry: "startup_64",
-    stops: ["find_early_table_space", "init_memory_mapping", "unmap_low_page"],
+    stops: ["drop_trampoline", "init_memory_mapping", "find_early_table_space", "unmap_low_page"],
     rows: [/CR3 → init_level4_pgt/],
   },
   {
     program: "direct-map native-nopse",
     entry: "startup_64",
-    stops: ["find_early_table_space", "init_memory_mapping", "unmap_low_page"],
+    stops: ["drop_trampoline", "init_memory_mapping", "find_early_table_space", "unmap_low_page"],
     rows: [/CR3 → init_level4_pgt/],
   },
   {
     program: "direct-map xen",
     entry: "startup_xen",
-    stops: ["xen_hypercall_mmuext_op"],
+    stops: [
+      "setup_kernel_pagetable",
+      "xen_hypercall_mmuext_op",
+      "adopt_builders_tables",
+      "init_memory_mapping",
+      "find_early_table_space",
+      "unmap_low_page",
+    ],
     rows: [/CR3 → init_level4_pgt \(0x[0-9a-f]+, pfn 0x[0-9a-f]+\)/],
   },
   {
