@@ -44,7 +44,8 @@ const SETTINGS: readonly SettingDeclaration[] = [
     type: "size",
     minimum: 4 * MIB,
     maximum: 896 * MIB,
-    description: "Where low memory ends and highmem begins; 896M (736M with xen-pae), or at the end of RAM, unless given",
+    description:
+      "Where low memory ends and highmem begins; 896M (736M with xen-pae), or at the end of RAM, unless given",
   },
   { ...FRAMES, description: `xen-pae: ${lowerFirst(FRAMES.description)}` },
   { ...PTWR, description: `xen-pae: ${lowerFirst(PTWR.description)}` },
@@ -63,7 +64,8 @@ const SETTINGS: readonly SettingDeclaration[] = [
 
 export const i386Paravirt: BootProgram = {
   name: "i386-paravirt",
-  description: "Hooks around a 32-bit kernel's initial tables: 2-level and PAE, of a native boot and of a Xen domain",
+  description:
+    "Hooks around a 32-bit kernel's initial tables: 2-level and PAE, of a native boot and of a Xen domain",
   settings: SETTINGS,
   defaultMemory: 512 * MIB,
   defaultCmdline: "i386-paravirt",
