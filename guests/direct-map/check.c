@@ -7,8 +7,8 @@
 #include "paging_hooks.h"
 
 #define CHECK_ALL_BELOW (4ull << 30)
-/* Odd in pages, so that every index of every table has its turn. */
-#define SAMPLE_DISTANCE (4097 * (u64)PAGE_SIZE)
+/* Odd in pages, so that the indexes of all levels change from sample to sample. */
+#define SAMPLE_DISTANCE (16385 * (u64)PAGE_SIZE)
 
 #define PAGE_SHIFT 12
 

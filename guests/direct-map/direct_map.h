@@ -76,6 +76,8 @@ void early_iounmap(unsigned slot);
 void early_memcpy(void *to, u64 physical, u64 bytes);
 
 /* early_tables.c: where table pages come from. A level has at most one page that is not attached yet. */
+/* Below lie the BIOS's data and whatever a boot loader found handy. */
+#define TABLE_SPACE_FROM 0x8000
 void find_early_table_space(u64 end);
 u64 *alloc_low_page(unsigned level, u64 *physical);
 void unmap_low_page(unsigned level);
@@ -83,6 +85,7 @@ void unmap_low_page(unsigned level);
 /* initial_map.c: the physical memory that was mapped before init_memory_mapping. */
 void add_initial_range(u64 start, u64 end, u64 address);
 void cleanup_highmap(void);
+void map_lowest_memory(void);
 /* The address of physical memory in the initial map; NULL where it is not there. */
 void *initial_address(u64 physical);
 /* Where a table that is attached can be reached. */

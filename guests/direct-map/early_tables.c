@@ -7,9 +7,6 @@
 #include "../common/print.h"
 #include "direct_map.h"
 
-/* Below lie the BIOS's data and whatever a boot loader found handy. */
-#define TABLE_SPACE_FROM 0x8000
-
 /* The next page of the table space, and where that ends. */
 static u64 table_next, table_end;
 

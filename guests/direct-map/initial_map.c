@@ -1,13 +1,13 @@
 /*
  * What is mapped before init_memory_mapping: enough for the first tables, until the direct map has come far enough.
- * That is the low 2 MiB, where the search for table space begins, the kernel's image with the memory behind it, where
- * the search goes on when the space in front does not suffice, and whatever exists in the direct map already.
+ * That is the lowest 2 MiB with memory, where the search for table space begins, the kernel's image with the memory
+ * behind it, where the search goes on when the space in front does not suffice, and whatever exists in the direct map.
  */
 #include "../common/print.h"
 #include "direct_map.h"
 #include "paging_hooks.h"
 
-/* The large page in front of the fixmap's table shows the low 2 MiB. */
+/* The large page in front of the fixmap's table shows the lowest memory. */
 #define L2_LOW (L2_FIXMAP - 1)
 #define LOW_ADDRESS (__START_KERNEL_map + PUD_SIZE + L2_LOW * PMD_SIZE)
 
@@ -54,8 +54,14 @@ void cleanup_highmap(void)
 		if (address < (u64)_text || address >= end)
 			paging->set_entry(&level2_kernel_pgt[i], 0, 2);
 	}
-	paging->set_entry(&level2_fixmap_pgt[L2_LOW], paging->make_entry(0, __PAGE_KERNEL_LARGE), 2);
 	paging->flush_tlb_all();
 	add_initial_range(__pa_symbol(_text), end - __START_KERNEL_map + phys_base, (u64)_text);
-	add_initial_range(0, PMD_SIZE, LOW_ADDRESS);
+}
+
+void map_lowest_memory(void)
+{
+	u64 start = find_e820_area(TABLE_SPACE_FROM, MAXMEM, PAGE_SIZE) & ~(PMD_SIZE - 1);
+
+	paging->set_entry(&level2_fixmap_pgt[L2_LOW], paging->make_entry(start, __PAGE_KERNEL_LARGE), 2);
+	add_initial_range(start, start + PMD_SIZE, LOW_ADDRESS);
 }

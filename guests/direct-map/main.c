@@ -103,6 +103,7 @@ void __attribute__((noreturn)) x86_64_start_kernel(u64 real_mode_data)
 	probe_cpu();
 	cleanup_highmap();
 	copy_bootdata(real_mode_data);
+	map_lowest_memory();
 	make_existing_entries();
 	map_memory();
 

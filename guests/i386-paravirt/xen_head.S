@@ -93,13 +93,6 @@ hypercall:
 	.cfi_endproc
 	.size hypercall, . - hypercall
 
-	.section .text.hypercall_page, "ax"
-	/* The hypervisor writes its code here before the first instruction runs. */
-	.balign PAGE_SIZE
-	.globl hypercall_page
-	.type hypercall_page, @object
-hypercall_page:
-	.skip	PAGE_SIZE
-	.size hypercall_page, . - hypercall_page
+#include "../common/hypercall_page.S"
 
 	.section .note.GNU-stack, "", @progbits

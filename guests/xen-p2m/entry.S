@@ -125,14 +125,12 @@ trap_entries:
 	.skip	\count * PAGE_SIZE
 	.size \name, . - \name
 .endm
-	.section .text.hypercall_page, "ax"
-	/* The hypervisor writes its code here before the first instruction runs. */
-PAGES hypercall_page 1
-
 	.section .bss.pages, "aw", @nobits
 PAGES init_level4_pgt 1
 PAGES level3_kernel_pgt 1
 PAGES init_stack 4
 init_stack_top:
+
+#include "../common/hypercall_page.S"
 
 	.section .note.GNU-stack, "", @progbits

@@ -87,7 +87,7 @@ function pvImage(image: ElfImage, patches: readonly SymbolPatch[]): PvImage {
     name: `segment ${index}`,
     physical: segment.physicalAddress,
     linear: segment.virtualAddress,
-    bytes: image.segmentData(segment).slice(),
+    bytes: new Uint8Array(image.segmentData(segment)),
     memorySize: segment.memorySize,
   }));
   const symbols = Symbols.fromElf(image, { loadDelta: 0 });

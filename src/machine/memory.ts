@@ -232,11 +232,16 @@ export class PhysicalMemory {
     });
   }
 
+  /** Whether the frame of an address holds nothing but a byte, and has no place of its own. */
+  sharesPageOf(byte: number, address: number): boolean {
+    const offset = this.readOffset(address);
+    return (byte === 0 && offset === 0) || (byte === 0xff && offset === ONES_PAGE);
+  }
+
   /** Fills bytes; what shares a page of such bytes already costs nothing. @throws MemoryExhaustedError */
   fill(address: number, length: number, byte: number): void {
     forEachPage(address, length, (at, _done, count) => {
-      const shared = this.readOffset(at);
-      if ((byte === 0 && shared === 0) || (byte === 0xff && shared === ONES_PAGE)) return;
+      if (this.sharesPageOf(byte, at)) return;
       const offset = this.writeOffset(at);
       if (offset < 0) return;
       const from = offset + (at & 0xfff);

@@ -211,6 +211,15 @@ export class Mmu {
     return (t[i + 2] + low) | 0;
   }
 
+  /**
+   * Whether writing a byte all over the rest of a page would change nothing, and nobody would hear of it: what is to
+   * be written is what the frame shares with many. Faults as a store.
+   */
+  isFilledWith(byte: number, low: number, high: number): boolean {
+    const physical = this.translate(low, high, this.dataAccess | ACCESS_WRITE);
+    return this.memory.flagsOf(physical) === 0 && this.memory.sharesPageOf(byte, physical);
+  }
+
   // --- implicit supervisor accesses: descriptor tables, the TSS (SDM 4.6.1) ---
 
   systemLoad32(low: number, high: number): number {
@@ -531,9 +540,13 @@ export class Mmu {
     if ((access & (ACCESS_FETCH | ACCESS_IMPLICIT)) !== 0 || !this.cacheTranslations) return;
     if ((access & ~ACCESS_WRITE) !== this.dataAccess) return;
     const write = (access & ACCESS_WRITE) !== 0;
-    const offset = write ? this.memory.writeOffset(physical) : this.memory.readOffset(physical);
+    const offset = this.memory.readOffset(physical);
     if (offset < 0) return;
-    if (offset < SHARED_PAGES_END) this.sharedPageCached = true;
+    if (offset < SHARED_PAGES_END) {
+      // The first write gives the frame a place of its own, and the next one finds it.
+      if (write) return;
+      this.sharedPageCached = true;
+    }
     setEntry(this.readCache, low, high, offset);
     if (write && this.memory.flagsOf(physical) === 0) setEntry(this.writeCache, low, high, offset);
   }

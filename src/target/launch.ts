@@ -58,12 +58,21 @@ const EFER_LMA = 1 << 10;
 export async function launch(request: LaunchRequest, files: Files): Promise<Target> {
   const cpu = parseCpu(request.cpu ?? DEFAULT_CPU);
   const boot = await bootOf(request, cpu, files);
+  return targetOf(boot, cpu, request.tlb, detailsOf(boot, request));
+}
+
+/**
+ * A machine with a boot in it, at its entry; with a hypervisor where the boot is a domain's.
+ * @param details what was booted how, in words
+ * @throws UsageError where the CPU cannot be entered like this
+ */
+export function targetOf(boot: Boot, cpu: CpuModel, tlb: "max" | "off" | number, details: string): Target {
   if ((boot.start.efer & EFER_LMA) !== 0 && !cpu.features.lm) {
     throw new UsageError(
       `the ${boot.entry} entry starts in 64-bit mode, which the CPU "${cpu.name}" does not have (lm)`,
     );
   }
-  const machine = new Machine({ ram: boot.ram, cpu, tlb: request.tlb });
+  const machine = new Machine({ ram: boot.ram, cpu, tlb });
   boot.apply(machine.memory);
   const xen = boot.domain && new Xen(machine, boot.domain.domain, { ptwr: boot.domain.ptwr });
   if (xen !== undefined) machine.attach(xen);
@@ -73,7 +82,7 @@ export async function launch(request: LaunchRequest, files: Files): Promise<Targ
     loadDelta,
     machine: xen && machineMemory(xen.domain.frames),
   });
-  return new Target(machine, symbols, boot, detailsOf(boot, request), xen);
+  return new Target(machine, symbols, boot, details, xen);
 }
 
 async function bootOf(request: LaunchRequest, cpu: CpuModel, files: Files): Promise<Boot> {

@@ -6,20 +6,11 @@ import { afterEach, describe, expect, it } from "vitest";
 import { UsageError } from "../../src/boot/errors";
 import { E820_USABLE } from "../../src/boot/memoryMap";
 import { leafRuns } from "../../src/paging/ranges";
-import { GIB, type GuestOptions, ignoringUse, KIB, MIB, TIB } from "../support/bootProgram";
-import {
-  DirectMap,
-  type ExpectedTables,
-  endOfRam,
-  expectedTables,
-  tableBytes,
-  type Variant,
-} from "../support/directMap";
+import { GIB, KIB, MIB } from "../support/bootProgram";
+import { DirectMap, endOfRam, expectedTables, tableBytes, VARIANTS } from "../support/directMap";
+import { boots, expectAsComputed, expectRecord, expectTables, fails } from "../support/directMapChecks";
 
-const VARIANTS: Variant[] = ["native-gbpages", "native", "native-nopse"];
 const MOST = 300_000_000;
-/** Root index of 0xffff880000000000. */
-const FIRST_SLOT = 272;
 /** An end within a large page, in a last large page that is half full. */
 const ODD_E820 = "0-0x9fc00:usable,1M-0x3f23000:usable";
 
@@ -29,77 +20,11 @@ afterEach(() => new Promise((resolve) => setImmediate(resolve)));
 /** Little memory in each of two GiB, so that there can be a page of 1 GiB. */
 const TWO_GIB_E820 = "0-0x9fc00:usable,1M-64M:usable,1G-1040M:usable";
 
-function boots(settings: Record<string, string>, options: GuestOptions = {}): DirectMap {
-  const guest = new DirectMap(settings, options);
-  const status = guest.run(MOST);
-  expect(guest.serial).toMatch(/ok\n$/);
-  expect(status).toBe(0);
-  expect(guest.count("stale-tlb")).toBe(0);
-  expect(guest.count("page-fault")).toBe(0);
-  return guest;
-}
-
-/** Boots to the end, with a status other than 0. */
-function fails(settings: Record<string, string>, options: GuestOptions = {}): DirectMap {
-  const guest = new DirectMap(settings, options);
-  expect(guest.run(MOST)).toBe(1);
-  expect(guest.serial).not.toContain("ok\n");
-  return guest;
-}
-
-/** The guest's tables are the expected ones, and nothing else is in its root. */
-function expectTables(guest: DirectMap, expected: ExpectedTables, firstSlot = FIRST_SLOT): void {
-  expect(guest.machine.pagingState.root).toBe(guest.physicalOf("init_level4_pgt"));
-  const root = new Map([...guest.table("init_level4_pgt").entries()].filter(([, entry]) => entry !== 0n));
-  expect([...root.keys()]).toEqual([...[...expected.root.keys()].map((slot) => firstSlot + slot), 511]);
-  for (const [slot, entry] of expected.root) {
-    expect(ignoringUse(root.get(firstSlot + slot)!)).toBe(ignoringUse(entry));
-  }
-  for (const [phys, entries] of expected.tables) {
-    const table = guest.table(phys);
-    const wrong = entries.findIndex((entry, i) => ignoringUse(entry) !== ignoringUse(table[i]!));
-    if (wrong < 0) continue;
-    throw new Error(
-      `entry ${wrong} of the table at ${phys.toString(16)} is ${table[wrong]!.toString(16)}, ` +
-        `not ${entries[wrong]!.toString(16)}`,
-    );
-  }
-  expect(guest.meminfo).toEqual(expected.pages);
-  expect(guest.serial).toContain(`, mapped up to ${expected.mappedEnd.toString(16)}\n`);
-}
-
-/** Every table page that was taken is one of the expected, and lost its alias before it was attached. */
-function expectRecord(guest: DirectMap, expected: ExpectedTables): void {
-  const record = guest.tablePages;
-  expect(record.map(({ phys, level }) => ({ phys, level }))).toEqual(expected.taken);
-  const late = record.filter(({ aliasDropped, attached }) => aliasDropped < 1 || aliasDropped >= attached);
-  expect(late).toEqual([]);
-  const steps = record.flatMap(({ aliasDropped, attached }) => [aliasDropped, attached]);
-  expect(steps.sort((a, b) => a - b)).toEqual(steps.map((_, i) => i + 1));
-  expect(guest.table("level1_fixmap_pgt").every((entry) => entry === 0n)).toBe(true);
-}
-
-function expectAsComputed(guest: DirectMap, variant: Variant, firstSlot = FIRST_SLOT): ExpectedTables {
-  const expected = expectedTables(guest, { e820: guest.boot.e820, variant });
-  expectTables(guest, expected, firstSlot);
-  expectRecord(guest, expected);
-  return expected;
-}
-
 describe.each(VARIANTS)("%s", (variant) => {
-  it.each([
-    ["64 MiB", 64 * MIB],
-    ["4 GiB", 4 * GIB],
-    ["6 GiB with the hole below 4 GiB", 6 * GIB],
-  ])("%s: boots, and its tables are those of its memory map", (_name, memory) => {
-    const guest = boots({ variant }, { memory });
-    const expected = expectAsComputed(guest, variant);
-    const gib = Math.ceil(endOfRam(guest.boot.e820) / GIB);
-    // No RAM between 3 and 4 GiB: no tables for it.
-    const mapped = gib > 4 ? gib - 1 : gib;
-    const small = variant === "native-nopse" ? Math.max(512 * mapped, 1) : 0;
-    const pages = { "native-gbpages": 1, native: 1 + mapped, "native-nopse": 1 + mapped + small };
-    if (memory >= GIB) expect(expected.taken).toHaveLength(pages[variant]);
+  it("64 MiB: boots, and its tables are those of its memory map", () => {
+    const guest = boots({ variant }, { memory: 64 * MIB });
+    const { taken } = expectAsComputed(guest, variant);
+    expect(taken).toHaveLength({ "native-gbpages": 1, native: 2, "native-nopse": 34 }[variant]);
   });
 
   it("an end that is no multiple of 2 MiB: the last page or table reaches beyond it or ends there", () => {
@@ -167,25 +92,6 @@ describe.each(VARIANTS)("%s", (variant) => {
     const half = guest.tablePages.filter(({ aliasDropped }) => aliasDropped > 0).length;
     expect(guest.tablePages.slice(half).every(({ aliasDropped }) => aliasDropped === 0)).toBe(true);
     expect(guest.tablePages.length - half).toBe(variant === "native-nopse" ? 16 : 0);
-  });
-});
-
-describe("memory that crosses an entry of the root", () => {
-  it.each([
-    ["native", 600 * GIB],
-    ["native-gbpages", 600 * GIB],
-    ["native-gbpages", TIB],
-  ] as const)("%s with %i bytes", (variant, memory) => {
-    const guest = boots({ variant }, { memory });
-    const expected = expectAsComputed(guest, variant);
-    expect(expected.root.size).toBe(Math.ceil(endOfRam(guest.boot.e820) / (512 * GIB)));
-  });
-
-  it("native-nopse, with islands of memory on both sides: tables are only there where memory is", () => {
-    const e820 = "0-0x9fc00:usable,1M-1200M:usable,523264M-524800M:usable";
-    const guest = boots({ variant: "native-nopse", e820 });
-    expectAsComputed(guest, "native-nopse");
-    expect(guest.machine.memory.residentBytes).toBeLessThan(32 * MIB);
   });
 });
 
@@ -309,6 +215,33 @@ describe("memory between ranges", () => {
     const level3 = tables.get(taken[0]!.phys)!;
     expect(level3.slice(0, 4).map((entry) => entry !== 0n)).toEqual([true, false, true, false]);
     expect(guest.boot.e820.filter(({ type }) => type === E820_USABLE)).toHaveLength(3);
+  });
+});
+
+describe("where the kernel and its data may lie", () => {
+  it.each([
+    ["no memory below 4 GiB", { e820: "4G-5G:usable,600G-601G:usable", load: "600G" }],
+    [
+      "boot data above 4 GiB, across pages",
+      { boot_params: "0x100000800", cmdline_at: "0x100003001", e820: `${ODD_E820},4G-4100M:usable` },
+    ],
+    [
+      "a kernel across a 1 GiB boundary",
+      { load: "1022M", e820: "0-0x9fc00:usable,1M-64M:usable,1000M-1100M:usable" },
+    ],
+  ] as const)("%s: boots, and its tables are those of its memory map", (_name, settings) => {
+    expectAsComputed(boots(settings), "native");
+  });
+
+  it("a kernel across a 512 GiB boundary, with existing entries there", () => {
+    const e820 = "0-0x9fc00:usable,1M-64M:usable,524280M-524300M:usable";
+    const guest = boots({ load: "524286M", existing: "all", e820 });
+    const existing = (["pud", "pmd", "pte"] as const).slice();
+    expectTables(guest, expectedTables(guest, { e820: guest.boot.e820, variant: "native", existing }));
+  });
+
+  it("the image has room for exactly the settings that are written into it", () => {
+    expect(new DirectMap().symbols.sizeOf("boot_settings")).toBe(32n);
   });
 });
 

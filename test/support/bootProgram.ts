@@ -3,9 +3,11 @@ import { readFileSync } from "node:fs";
 import { type Boot, type BootOptions, bootProgram, programImage, requireProgram } from "../../src/boot/boot";
 import { parseCpu } from "../../src/machine/cpu/model";
 import type { MachineEvent } from "../../src/machine/events";
-import { Machine } from "../../src/machine/machine";
+import type { Machine } from "../../src/machine/machine";
 import { PT_LOAD } from "../../src/symbols/elf";
-import { Symbols } from "../../src/symbols/symbols";
+import type { Symbols } from "../../src/symbols/symbols";
+import { targetOf } from "../../src/target/launch";
+import type { Xen } from "../../src/xen/hypervisor";
 
 export const PAGE_OFFSET = 0xffff880000000000n;
 export const KIB = 2 ** 10;
@@ -25,6 +27,8 @@ export class Guest {
   readonly machine: Machine;
   readonly boot: Boot;
   readonly symbols: Symbols;
+  /** The hypervisor, where the program is a domain. */
+  readonly xen: Xen | undefined;
   readonly events: MachineEvent[] = [];
 
   constructor(name: string, settings: Record<string, string> = {}, options: GuestOptions = {}) {
@@ -37,15 +41,10 @@ export class Guest {
       vendor: cpu.vendor,
       ...options,
     });
-    this.symbols = Symbols.fromElf(this.boot.image, { loadDelta: this.boot.loadDelta });
-    this.machine = new Machine({
-      ram: this.boot.ram,
-      cpu,
-      ...(options.tlb === undefined ? {} : { tlb: options.tlb }),
-    });
-    this.machine.nameOfPhysical = (physical) => this.symbols.nameOfPhysical(physical)?.name;
-    this.boot.apply(this.machine.memory);
-    this.machine.start(this.boot.start);
+    const { machine, symbols, xen } = targetOf(this.boot, cpu, options.tlb ?? "max", name);
+    this.machine = machine;
+    this.symbols = symbols;
+    this.xen = xen;
     this.listen(() => false);
   }
 
@@ -127,7 +126,9 @@ export class Guest {
     const { segments } = this.boot.image;
     const { virtualAddress, physicalAddress } = segments.find(({ type }) => type === PT_LOAD)!;
     const address = typeof place === "string" ? this.linear(place) : place;
-    return Number(address - virtualAddress + physicalAddress) + this.boot.loadDelta;
+    const physical = Number(address - virtualAddress + physicalAddress) + this.boot.loadDelta;
+    if (this.xen === undefined) return physical;
+    return this.xen.domain.frames.mfnOf(Math.floor(physical / 4096)) * 4096 + (physical % 4096);
   }
 
   /** The 512 entries of a table. */

@@ -18,7 +18,8 @@ export const KERNPG_TABLE = 0x063n;
 export const PAGE_KERNEL = 0x163n | NX;
 export const PAGE_KERNEL_LARGE = 0x1e3n | NX;
 
-export type Variant = "native-gbpages" | "native" | "native-nopse";
+export const VARIANTS = ["native-gbpages", "native", "native-nopse"] as const;
+export type Variant = (typeof VARIANTS)[number];
 
 /** As the guest records it: steps count the drops of aliases and the attachments. */
 export interface TablePage {

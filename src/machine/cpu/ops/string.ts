@@ -205,12 +205,17 @@ const stosBulk: Bulk = (c, s, most) => {
   const to = at(c, s, RDI, ES);
   const count = Math.min(most, elementsInPage(to, s.size));
   if (count < 2) return 0;
-  const offset = mmu.writeOffset(to, r[R_EA_HIGH]);
-  if (offset < 0) return 0;
-  const { view, bytes } = c.memory;
   const [low, high] = [r[2 * RAX], r[2 * RAX + 1]];
   const byte = low & 0xff;
   const uniform = s.size === 1 || (low === Math.imul(byte, 0x01010101) && (s.size !== 8 || high === low));
+  const toHigh = r[R_EA_HIGH];
+  const offset = mmu.writeOffset(to, toHigh);
+  if (offset < 0) {
+    if (!uniform || !mmu.isFilledWith(byte, to, toHigh)) return 0;
+    step(c, s, RDI, count);
+    return count;
+  }
+  const { view, bytes } = c.memory;
   if (uniform) bytes.fill(byte, offset, offset + count * s.size);
   else {
     for (let i = 0; i < count; i++) {
