@@ -16,22 +16,31 @@ static int is_table(u32 physical)
 	       (physical >= builders_tables_start() && physical < builders_tables_end());
 }
 
+static void check_right(entry_t leaf, u32 physical)
+{
+	int read_only = !(leaf & _PAGE_RW);
+
+	if (is_table(physical) && !read_only)
+		FAIL("the table at %x can be written\n", (u64)physical);
+	if (read_only && !is_table(physical))
+		FAIL("memory at %x cannot be written, but is no table\n", (u64)physical);
+}
+
 /* Tables are read-only, and nothing but tables: set_pte has to let the rest be written. */
 static void check_rights(void)
 {
-	u32 tables = 0;
+	u32 read_only = 0;
 
-	for (u32 pfn = 0; pfn < max_low_pfn; pfn++) {
-		u32 physical = pfn * PAGE_SIZE;
-		int writable = !!(leaf_of(PAGE_OFFSET + physical) & _PAGE_RW);
+	for (u32 pfn = 0; pfn < max_low_pfn;) {
+		u32 address = PAGE_OFFSET + pfn * PAGE_SIZE;
+		const pte_t *pte = pmd_page_table(table_pmd(address));
 
-		tables += is_table(physical);
-		if (writable && is_table(physical))
-			FAIL("the table at %x can be written\n", (u64)physical);
-		if (!writable && !is_table(physical))
-			FAIL("memory at %x cannot be written, but is no table\n", (u64)physical);
+		for (unsigned i = 0; i < PTRS_PER_PTE && pfn < max_low_pfn; i++, pfn++) {
+			check_right(pte[i].value, pfn * PAGE_SIZE);
+			read_only += !(pte[i].value & _PAGE_RW);
+		}
 	}
-	print("%d tables are read-only\n", (u64)tables);
+	print("%d tables are read-only\n", (u64)read_only);
 }
 
 /* The page tables that the builder made are linked where they were. */
