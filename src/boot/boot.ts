@@ -15,7 +15,7 @@ import { Layout, type Placement } from "./layout";
 import { bootLinux64, type Linux64Options } from "./linux64";
 import { type LoadedImage, loadImage } from "./load";
 import { checkPhysicalBits, type E820Entry, type MemoryMap, parseE820, pcMemoryMap } from "./memoryMap";
-import type { BootProgram, SymbolPatch } from "./programs/program";
+import type { BootProgram, Milestone, SymbolPatch } from "./programs/program";
 import { bootPvh } from "./pvh";
 import { type SparseFile, wholeFile } from "./ramdisk";
 import { readSettings, type SettingTexts } from "./settings";
@@ -61,6 +61,8 @@ export interface Boot {
   start: StartState;
   /** Bytes from the physical addresses that the image was linked for to where it lies; may be negative. */
   loadDelta: number;
+  /** Steps that a bundled program is known for. */
+  milestones: readonly Milestone[];
   /** What lies where in physical memory, by address. */
   placements: readonly Placement[];
   image: ElfImage;
@@ -119,13 +121,14 @@ export function bootProgram(
   const cmdline = options.cmdline ?? program.defaultCmdline;
   if (entry === "xen-pv") {
     const map = domainMapOf(options, e820, program.defaultMemory);
-    return bootDomain(parseImage(bytes), map, options, { ...handed, cmdline }, plan.patches);
+    const domain = bootDomain(parseImage(bytes), map, options, { ...handed, cmdline }, plan.patches);
+    return { ...domain, milestones: program.milestones };
   }
   const layout = new Layout(memoryMapOf(options, e820, program.defaultMemory));
   const loaded = loadImage(layout, parseImage(bytes), either("load", plan.load, options.load));
   const start = enter(entry, layout, loaded, { ...handed, cmdline });
   patchSymbols(layout, loaded, plan.patches);
-  return bootOf(layout, loaded, entry, start);
+  return { ...bootOf(layout, loaded, entry, start), milestones: program.milestones };
 }
 
 /** @throws UsageError where a setting and an option contradict each other */
@@ -187,6 +190,7 @@ function bootDomain(
     entry: "xen-pv",
     start: domain.start,
     loadDelta: -Number(domain.notes.paddrOffset),
+    milestones: [],
     placements: domain.parts.map(({ name, pfn, pages }) => ({
       name,
       start: pfn * 4096,
@@ -245,6 +249,7 @@ function bootOf(layout: Layout, loaded: LoadedImage, entry: SupportedEntry, star
     entry,
     start,
     loadDelta: loaded.delta,
+    milestones: [],
     placements: layout.placements,
     image: loaded.image,
     apply: (memory) => layout.apply(memory),

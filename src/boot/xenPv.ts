@@ -85,8 +85,7 @@ export function domainMemory(size: number): MemoryMap {
 }
 
 function pvImage(image: ElfImage, patches: readonly SymbolPatch[]): PvImage {
-  const segments = loadableSegments(image).map(({ segment }, index) => ({
-    name: `segment ${index}`,
+  const segments = loadableSegments(image).map(({ segment }) => ({
     physical: segment.physicalAddress,
     linear: segment.virtualAddress,
     bytes: new Uint8Array(image.segmentData(segment)),

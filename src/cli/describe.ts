@@ -51,6 +51,7 @@ export function describeEvent(event: MachineEvent, places: Places, fault: number
       return line("unimplemented", `${event.text}  [${event.bytes}]`, event.reason);
     case "halt":
       return line("halt", event.reason);
+    case "milestone":
     case "hypercall":
     case "hypercall-rejected":
     case "pin":

@@ -117,6 +117,7 @@ export class JsonReport implements Report {
         return { ...this.roots(event), user: event.user };
       case "p2m-free":
         return { address: hex(event.address), frames: event.frames };
+      case "milestone":
       case "serial":
         return { text: event.text };
       case "exit":

@@ -130,6 +130,13 @@ export interface HaltEvent extends EventBase {
   reason: string;
 }
 
+/** The program has come to a step that it is known for: the first instruction of a function. */
+export interface MilestoneEvent extends EventBase {
+  event: "milestone";
+  /** What begins, in words. */
+  text: string;
+}
+
 /** The hypervisor has carried out a hypercall of its guest, or refused it. */
 export interface HypercallEvent extends EventBase {
   event: "hypercall";
@@ -205,6 +212,7 @@ export type MachineEvent =
   | TripleFaultEvent
   | UnimplementedEvent
   | HaltEvent
+  | MilestoneEvent
   | HypercallEvent
   | HypercallRejectedEvent
   | PinEvent
@@ -240,6 +248,7 @@ export const EVENT_KINDS: readonly EventDescription[] = [
   { kind: "triple-fault", label: "Triple fault", byDefault: true, final: true },
   { kind: "unimplemented", label: "Unimplemented instruction", byDefault: true, final: true },
   { kind: "halt", label: "Halt for ever", byDefault: true, final: true },
+  { kind: "milestone", label: "Step of the boot program", byDefault: false, final: false },
   { kind: "hypercall", label: "Hypercall", byDefault: false, final: false },
   { kind: "hypercall-rejected", label: "Rejected hypercall", byDefault: true, final: false },
   { kind: "pin", label: "Pin or unpin of a table", byDefault: true, final: false },

@@ -109,6 +109,11 @@ export class Machine implements CpuSurroundings {
     this.cpu.code.setBreakpoints(addresses);
   }
 
+  /** Steps of the program by the linear address at which each begins, for `milestone` events. */
+  setMilestones(milestones: ReadonlyMap<bigint, string>): void {
+    this.cpu.code.setMilestones(milestones);
+  }
+
   /**
    * Ranges of physical memory at whose change a run stops, after the instruction that changed them. Accessed and
    * dirty bits that the CPU sets do not count. Ranges outside of RAM never change.

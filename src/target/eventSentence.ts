@@ -31,6 +31,8 @@ export function eventSentence(event: MachineEvent, places: Places): string {
       return `Triple fault: ${event.reasons.join("; then ")}`;
     case "unimplemented":
       return `${event.text} (${event.bytes}): ${event.reason}`;
+    case "milestone":
+      return event.text;
     case "hypercall":
       return `${event.name}${event.what === "" ? "" : ` ${event.what}`} -> ${event.result}`;
     case "hypercall-rejected":

@@ -85,6 +85,7 @@ export function targetOf(boot: Boot, cpu: CpuModel, tlb: "max" | "off" | number,
     loadDelta,
     machine: xen && machineMemory(xen.domain.frames),
   });
+  machine.setMilestones(milestonesOf(boot, symbols));
   return new Target(machine, symbols, boot, details, xen);
 }
 
@@ -170,6 +171,11 @@ function fileError(what: string, error: unknown): ImageError {
 
 function codeOf(error: unknown): string | undefined {
   return (error as { code?: string } | undefined)?.code;
+}
+
+function milestonesOf({ milestones }: Boot, symbols: Symbols): Map<bigint, string> {
+  const found = milestones.map(({ symbol, text }) => [symbols.addressOf(symbol), text] as const);
+  return new Map(found.flatMap(([address, text]) => (address === undefined ? [] : [[address, text]])));
 }
 
 /** The machine's memory behind a domain's, in bytes. */

@@ -15,7 +15,6 @@ import { type P2mMapping, planP2mMapping } from "./p2mMapping";
 
 /** A segment of the image, by the physical address in the file. */
 export interface PvSegment {
-  readonly name: string;
   readonly physical: bigint;
   readonly bytes: Uint8Array;
   readonly memorySize: number;

@@ -82,6 +82,12 @@ export const directMap: BootProgram = {
   description:
     "The direct map of all memory, built by rules that a hypervisor can stand: no alias of a table in use",
   settings: SETTINGS,
+  milestones: [
+    { symbol: "find_early_table_space", text: "Space for the tables is looked for" },
+    { symbol: "init_memory_mapping", text: "The direct map is built" },
+    { symbol: "unmap_low_page", text: "The alias of a new table is dropped" },
+    { symbol: "check_direct_map", text: "All memory is checked through the direct map" },
+  ],
   defaultMemory: 4 * GIB,
   defaultCmdline: "direct-map",
   image: () => "direct-map/direct-map.elf",

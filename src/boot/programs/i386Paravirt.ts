@@ -67,6 +67,13 @@ export const i386Paravirt: BootProgram = {
   description:
     "Hooks around a 32-bit kernel's initial tables: 2-level and PAE, of a native boot and of a Xen domain",
   settings: SETTINGS,
+  milestones: [
+    { symbol: "native_pagetable_setup_start", text: "pagetable_setup_start: the root is made ready" },
+    { symbol: "xen_pagetable_setup_start", text: "pagetable_setup_start: the root is made ready" },
+    { symbol: "kernel_physical_mapping_init", text: "Low memory is mapped at PAGE_OFFSET" },
+    { symbol: "native_pagetable_setup_done", text: "pagetable_setup_done: what the root still lacks" },
+    { symbol: "xen_pagetable_setup_done", text: "pagetable_setup_done: what the root still lacks" },
+  ],
   defaultMemory: 512 * MIB,
   defaultCmdline: "i386-paravirt",
   image: (settings) => `i386-paravirt/i386-paravirt-${settings.text("variant")}.elf`,

@@ -29,12 +29,21 @@ export interface SymbolPatch {
   value: number;
 }
 
+/** A step that a program is known for: it begins with a function. */
+export interface Milestone {
+  /** Not all images of a program have all. */
+  symbol: string;
+  /** What begins, in words. */
+  text: string;
+}
+
 export interface BootProgram {
   /** As in `pagewalk run NAME`. */
   name: string;
   /** One sentence. */
   description: string;
   settings: readonly SettingDeclaration[];
+  milestones: readonly Milestone[];
   /** Bytes of RAM unless given. */
   defaultMemory: number;
   /** The command line unless given. */

@@ -65,6 +65,13 @@ export const xenP2m: BootProgram = {
   name: "xen-p2m",
   description: "A Xen domain's P->M list outside of the initial mapping: found, copied, and given back",
   settings: SETTINGS,
+  milestones: [
+    { symbol: "setup_kernel_pagetable", text: "The kernel's root is grafted onto the builder's tables" },
+    { symbol: "build_direct_map", text: "The direct map is built" },
+    { symbol: "copy_p2m", text: "The P->M list is copied" },
+    { symbol: "pagetable_p2m_free", text: "The builder's P->M list is given back" },
+    { symbol: "check_all", text: "All is checked" },
+  ],
   defaultMemory: GIB,
   defaultCmdline: "xen-p2m",
   image: () => "xen-p2m/xen-p2m.elf",

@@ -22,6 +22,7 @@ export const EVENT_FIELDS: Readonly<Record<EventKind, { fields: readonly string[
   "triple-fault": { fields: [], example: "" },
   unimplemented: { fields: ["text"], example: "" },
   halt: { fields: [], example: "" },
+  milestone: { fields: ["text"], example: "hits == 2" },
   hypercall: { fields: ["number", "name", "result"], example: 'name == "mmu_update"' },
   "hypercall-rejected": { fields: ["name", "errno"], example: 'name == "mmuext_op"' },
   pin: { fields: ["pinned", "table", "level"], example: "pinned && level == 4" },

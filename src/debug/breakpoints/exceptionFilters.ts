@@ -9,11 +9,15 @@ export interface EventConditions {
   parse(condition: string, fields: readonly string[]): (event: MachineEvent, hits: number) => boolean;
 }
 
-/** Set unless the user asks otherwise: what the project is about, and what ends a run. */
+/** Set unless the user asks otherwise: what the boot programs are about, and what ends a run. */
 const BY_DEFAULT: ReadonlySet<EventKind> = new Set<EventKind>([
   "page-fault",
   "reset",
   "switchover",
+  "milestone",
+  "hypercall-rejected",
+  "base-pointer",
+  "p2m-free",
   ...EVENT_KINDS.filter(({ final }) => final).map(({ kind }) => kind),
 ]);
 

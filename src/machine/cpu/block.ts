@@ -21,6 +21,8 @@ export interface Block {
   readonly secondPage: number;
   /** A breakpoint stands on the first instruction. */
   readonly breakpoint: boolean;
+  /** What begins with the first instruction, for a `milestone` event. */
+  readonly milestone: string | undefined;
   /** The epoch of the code cache for which its linear address is known to lead to it. */
   epoch: number;
   /** How often it ran, until it is compiled. */
@@ -42,6 +44,7 @@ export const NO_BLOCK: Block = {
   nextHigh: 0,
   secondPage: -1,
   breakpoint: false,
+  milestone: undefined,
   epoch: -1,
   runs: 0,
   compiled: undefined,

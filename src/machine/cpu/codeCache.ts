@@ -33,6 +33,7 @@ export class CodeCache {
   private readonly byAddress: Block[] = new Array<Block>(SLOTS).fill(NO_BLOCK);
   private readonly pages = new Map<number, CodePage>();
   private breakpoints: ReadonlySet<bigint> = new Set();
+  private milestones: ReadonlyMap<bigint, string> = new Map();
 
   constructor(private readonly cpu: Cpu) {}
 
@@ -61,6 +62,23 @@ export class CodeCache {
     );
     this.breakpoints = wanted;
     if (changed.length > 0) this.dropAround(changed);
+  }
+
+  /** What begins at linear addresses, in words. */
+  setMilestones(milestones: ReadonlyMap<bigint, string>): void {
+    const before = this.milestones;
+    this.milestones = milestones;
+    this.dropAround([...before.keys(), ...milestones.keys()]);
+  }
+
+  /** Whether a block has to begin at an address: somebody wants to know of the run coming there. */
+  mustBegin(low: number, high: number): boolean {
+    return this.hasBreakpoint(low, high) || this.milestoneAt(low, high) !== undefined;
+  }
+
+  /** What begins at an address. */
+  milestoneAt(low: number, high: number): string | undefined {
+    return this.milestones.size === 0 ? undefined : this.milestones.get(linear(low, high));
   }
 
   /** Forgets the blocks with an instruction byte at one of these linear addresses. */

@@ -139,6 +139,8 @@ export class Cpu implements MmuHost {
   budget = 0;
   /** Instructions retired when the last IRET had gone back. */
   returnedAt = -1;
+  /** Instructions retired when the last milestone was told of. */
+  milestoneToldAt = -1;
   /** Whether a run stops after each IRET. */
   stopAtReturn = false;
   /** The last page fault, and how often it came again at once. */

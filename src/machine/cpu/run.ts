@@ -56,6 +56,7 @@ function runBlocks(c: Cpu, limit: number, passBreakpoint: boolean): RunEnd {
   let pass = passBreakpoint;
   while (c.retired < limit) {
     const block = code.find();
+    if (block.milestone !== undefined && tellMilestone(c, block.milestone)) return stopped(c);
     if (block.breakpoint && !pass) return "breakpoint";
     pass = false;
     code.current = block;
@@ -86,6 +87,16 @@ function runBlocks(c: Cpu, limit: number, passBreakpoint: boolean): RunEnd {
     }
   }
   return "limit";
+}
+
+/** Tells of a milestone once, however often the run is resumed there. @returns whether the sink asked to stop */
+function tellMilestone(c: Cpu, text: string): boolean {
+  if (c.milestoneToldAt === c.retired) return false;
+  c.milestoneToldAt = c.retired;
+  c.code.current = NO_BLOCK;
+  c.emit({ event: "milestone", ...c.here(), text });
+  c.leave = false;
+  return c.stopRequested;
 }
 
 /** Puts RIP on instruction `index` of the running block. */

@@ -55,7 +55,7 @@ function decodeRun(
     decoder.ip = (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
     while (ops.length < limit) {
       const at = offsets[ops.length];
-      if (ops.length > 0 && c.code.hasBreakpoint(nextLow, nextHigh)) break;
+      if (ops.length > 0 && c.code.mustBegin(nextLow, nextHigh)) break;
       decoder.decodeOut(instruction);
       if (instruction.code === Code.INVALID && decoder.lastError === DecoderError.NoMoreBytes) {
         if (ops.length > 0) break;
@@ -110,6 +110,7 @@ function decodeRun(
     nextHigh,
     secondPage,
     breakpoint: c.code.hasBreakpoint(low, high),
+    milestone: c.code.milestoneAt(low, high),
     epoch: -1,
     runs: 0,
     compiled: undefined,
