@@ -24,9 +24,7 @@ export class I386Paravirt extends Guest {
 
   /** The words of a page. */
   page(physical: number): Uint32Array {
-    return Uint32Array.from({ length: PAGE / 4 }, (_, i) =>
-      this.machine.memory.read32(this.machineOf(physical) + 4 * i),
-    );
+    return Uint32Array.from({ length: PAGE / 4 }, (_, i) => this.machine.memory.read32(physical + 4 * i));
   }
 }
 

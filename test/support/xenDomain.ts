@@ -50,6 +50,7 @@ export const OPTIONS: DomainOptions = {
   order: "shuffled",
   p2mOutside: true,
   pages1G: true,
+  nx: true,
   maxPhysicalBits: 46,
 };
 
