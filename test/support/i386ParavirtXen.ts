@@ -4,7 +4,7 @@ import type { GuestOptions, Table } from "./bootProgram";
 import { I386Paravirt, PAGE, PAGE_OFFSET } from "./i386Paravirt";
 
 const MIB = 2 ** 20;
-const FREQUENT: readonly string[] = ["hypercall", "table-write", "tlb-flush"];
+const FREQUENT: readonly string[] = ["hypercall", "table-write", "tlb-flush", "stale-tlb"];
 const PER_TABLE = 512;
 const NX = 1n << 63n;
 const TABLE = 0x67n;
