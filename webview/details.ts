@@ -1,12 +1,16 @@
-/** What is said of the selection, the legend, and the map as a plain table. */
-import type { PAGE_COMMANDS } from "./messages";
-import { addressText, type Model, type Selection, sizeText } from "./model";
+/** The pane beside the picture, and the legend. */
+import { type Action, actionsOf, type Fact, factsOf, notesOf, titleOf } from "./describe";
+import type { PageCommand } from "./messages";
+import type { Model, Selection } from "./model";
 import { html } from "./svg";
 
-type Act = (command: (typeof PAGE_COMMANDS)[number], argument?: string) => void;
+export interface Acts {
+  command(command: PageCommand, argument: string): void;
+  explore(): void;
+}
 
-/** The pane beside the picture. */
-export function details(model: Model, selected: Selection | undefined, act: Act): HTMLElement {
+/** What is said of the selection; of the map where nothing is selected. */
+export function details(model: Model, selected: Selection | undefined, acts: Acts): HTMLElement {
   if (selected === undefined) {
     const { data } = model;
     return html(
@@ -17,52 +21,30 @@ export function details(model: Model, selected: Selection | undefined, act: Act)
         ["Paging", data.mode],
         ["CR3", data.rootName === undefined ? data.root : `${data.rootName} (${data.root})`],
         ["Instructions", data.instructions.toLocaleString("en")],
-        ["Mapped ranges", String(data.mapped.length)],
+        ["Mapped ranges", `${data.mapped.length}${data.unexplored.length > 0 ? " and more" : ""}`],
+        ["Changes", String(data.changes.length)],
       ]),
-      html("p", { class: "hint" }, "Select a range to see what it is."),
+      ...[...notesOf(model), "Select a range to see what it is."].map((note) =>
+        html("p", { class: "hint" }, note),
+      ),
     );
   }
-  return selected.kind === "owner" ? ownerDetails(selected, act) : mappedDetails(selected, act);
-}
-
-function ownerDetails({ item }: Extract<Selection, { kind: "owner" }>, act: Act): HTMLElement {
-  const rows: [string, string][] = [
-    ["Physical", `${addressText(item.first)} – ${addressText(item.last - 1n)}`],
-    ["Size", sizeText(item.last - item.first)],
+  const explore: [string, () => void][] =
+    selected.kind === "unexplored" ? [["Explore", () => acts.explore()]] : [];
+  const command = ([label, name, argument]: Action): [string, () => void] => [
+    label,
+    () => acts.command(name, argument),
   ];
-  if (item.level !== undefined) rows.push(["Table of level", String(item.level)]);
-  if (item.changed === true) rows.push(["Since the last stop", "changed"]);
   return html(
     "div",
     {},
-    html("h2", {}, item.label),
-    facts(rows),
-    buttons([["View memory", () => act("viewMemory", item.start)]]),
+    html("h2", {}, titleOf(selected)),
+    facts(factsOf(selected)),
+    buttons([...explore, ...actionsOf(selected).map(command)]),
   );
 }
 
-function mappedDetails({ item }: Extract<Selection, { kind: "mapped" }>, act: Act): HTMLElement {
-  const size = item.last - item.first;
-  return html(
-    "div",
-    {},
-    html("h2", {}, addressText(item.first)),
-    facts([
-      ["Linear", `${addressText(item.first)} – ${addressText(item.last - 1n)}`],
-      ["Physical", `${addressText(item.from)} – ${addressText(item.from + size - 1n)}`],
-      ["Pages", `${item.pages} × ${item.pageSize}, ${sizeText(size)}`],
-      ["Flags", item.flags.join(" ")],
-      ...(item.changed === true ? [["Since the last stop", "new or changed"] as [string, string]] : []),
-    ]),
-    buttons([
-      ["Show in tree", () => act("goToTable", item.start)],
-      ["Walk", () => act("walkAddress", item.start)],
-      ["View memory", () => act("viewMemory", item.physical)],
-    ]),
-  );
-}
-
-function facts(rows: readonly (readonly [string, string])[]): HTMLElement {
+function facts(rows: readonly Fact[]): HTMLElement {
   return html("dl", {}, ...rows.flatMap(([name, value]) => [html("dt", {}, name), html("dd", {}, value)]));
 }
 
@@ -79,65 +61,35 @@ function buttons(all: readonly (readonly [string, () => void])[]): HTMLElement {
 }
 
 const LEGEND = [
-  ["write-execute", "writable, executable"],
-  ["write", "writable"],
-  ["execute", "executable"],
-  ["read", "read-only"],
-  ["user", "user"],
-  ["table", "page table"],
-  ["image", "kernel"],
-  ["ramdisk", "ramdisk"],
-  ["boot", "boot data"],
-  ["stack", "stack"],
-  ["changed", "changed"],
+  ["mapped write-execute", "", "writable, executable"],
+  ["mapped write", "", "writable"],
+  ["mapped execute", "", "executable"],
+  ["mapped read", "", "read-only"],
+  ["mapped user", "", "user"],
+  ["unexplored", "", "not looked into yet"],
+  ["change added", "+", "added"],
+  ["change changed", "~", "changed"],
+  ["change cleared", "−", "cleared"],
+  ["owner ram", "", "usable RAM"],
+  ["owner reserved", "", "reserved"],
+  ["owner code", "", "kernel code"],
+  ["owner data", "", "kernel data"],
+  ["owner boot", "", "boot data"],
+  ["owner ramdisk", "", "ramdisk"],
+  ["owner object", "", "object"],
+  ["owner table", "", "page table"],
+  ["owner stack", "", "stack"],
+  ["slot used", "•", "slot given out, not reached"],
+  ["slot beyond", "×", "slot beyond the limit"],
 ] as const;
 
-/** What the colours mean. */
+/** What colours and signs mean. */
 export function legend(): HTMLElement {
   return html(
     "ul",
     { "aria-label": "Legend" },
-    ...LEGEND.map(([kind, label]) => html("li", {}, html("span", { class: `swatch ${kind}` }), label)),
-  );
-}
-
-/** The same without a picture: for screen readers, and for copying. */
-export function table(model: Model, select: (selection: Selection) => void): HTMLElement {
-  const row = (selection: Selection, cells: readonly string[]) => {
-    const line = html("tr", { tabindex: 0 }, ...cells.map((cell) => html("td", {}, cell)));
-    line.addEventListener("click", () => select(selection));
-    line.addEventListener("keydown", (event) => {
-      if ((event as KeyboardEvent).key === "Enter") select(selection);
-    });
-    return line;
-  };
-  const head = (...names: string[]) =>
-    html("tr", {}, ...names.map((name) => html("th", { scope: "col" }, name)));
-  return html(
-    "div",
-    { class: "tables" },
-    html(
-      "table",
-      {},
-      html("caption", {}, "Linear memory"),
-      head("From", "Pages", "Physical", "Flags"),
-      ...model.mapped.map((item) =>
-        row({ kind: "mapped", item }, [
-          item.start,
-          `${item.pages} × ${item.pageSize}`,
-          item.physical,
-          item.flags.join(" "),
-        ]),
-      ),
-    ),
-    html(
-      "table",
-      {},
-      html("caption", {}, "Physical memory"),
-      head("From", "To", "Size", "Owner"),
-      ...model.owners.map((item) =>
-        row({ kind: "owner", item }, [item.start, item.end, sizeText(item.last - item.first), item.label]),
-      ),
+    ...LEGEND.map(([kind, sign, label]) =>
+      html("li", {}, html("span", { class: `swatch ${kind}`, "aria-hidden": "true" }, sign), label),
     ),
   );
 }

@@ -1,242 +1,213 @@
 /**
- * The picture: linear memory above, physical memory below, bands between them, pools under both. Everything that can
- * be selected is a focusable group with a label.
+ * The picture: linear memory above, physical memory below with a row for each lane of owners, bands between them,
+ * pools under both. Each row is a list whose items can be selected.
  */
-import type { PoolData } from "./messages";
-import { addressText, type MappedItem, type Model, type OwnerItem, type Selection, sizeText } from "./model";
+import { OWNER_LANES, type OwnerLane } from "../src/debug/protocol/memoryMap";
+import { MARK_SIGNS, spokenOf } from "./describe";
+import { keyOf, type MappedItem, type Model, type PointerItem } from "./model";
+import { drawPool } from "./pools";
+import { type Drawing, LETTER, option, row, SMALLEST, shapes } from "./rows";
 import type { Scale } from "./scale";
 import { svg } from "./svg";
+import { GUTTER, staggered, type View } from "./view";
 
-/** Part of the scales that is seen: positions from `from` to `to`, 0 to 1. */
-export interface Window {
-  readonly from: number;
-  readonly to: number;
-}
+const TITLE = 20;
+const STRIP = 13;
+const LINEAR = 28;
+const BAND = 56;
+const LANE = 21;
+const LANE_GAP = 3;
+/** A line of pointers' labels. */
+const LABEL = 13;
+/** Pixels that the sign of a mark needs. */
+const SIGN = 11;
+const MOST_BANDS = 400;
 
-export interface Drawing {
-  readonly width: number;
-  readonly window: Window;
-  readonly selected: Selection | undefined;
-  select(selection: Selection): void;
-}
-
-const MARGIN = 8;
-const LINEAR_TOP = 26;
-const BAR = 30;
-const BAND = 70;
-const PHYSICAL_TOP = LINEAR_TOP + BAR + BAND;
-const POOL_TOP = PHYSICAL_TOP + BAR + 26;
-const SLOT = 13;
-/** Width below which a label does not fit. */
-const LETTER = 6.4;
-const SMALLEST = 1.5;
-const MOST_SHAPES = 1200;
+const LANE_NAMES: Readonly<Record<OwnerLane, string>> = {
+  firmware: "Firmware",
+  loaded: "Loaded",
+  page: "Pages",
+};
 
 /** The whole picture. */
 export function draw(model: Model, drawing: Drawing): SVGElement {
-  const pools = model.pools.map((pool, index) => drawPool(pool, index, drawing));
-  const height = POOL_TOP + model.pools.length * (SLOT + 28);
-  const root = svg("svg", {
-    width: drawing.width,
-    height,
-    role: "group",
-    "aria-label": "Memory map: linear memory above, physical memory below",
-  });
-  root.append(
-    svg("text", { x: MARGIN, y: LINEAR_TOP - 10, class: "axis" }, `Linear memory, ${model.data.mode} paging`),
-    svg("text", { x: MARGIN, y: PHYSICAL_TOP + BAR + 16, class: "axis" }, "Physical memory"),
-    svg("rect", { x: MARGIN, y: LINEAR_TOP, width: inner(drawing), height: BAR, class: "empty" }),
-    svg("rect", { x: MARGIN, y: PHYSICAL_TOP, width: inner(drawing), height: BAR, class: "empty" }),
-  );
-  root.append(
-    ...drawGaps(model.linear, LINEAR_TOP, drawing),
-    ...drawGaps(model.physical, PHYSICAL_TOP, drawing),
-  );
-  const owners = visible(model.owners, model.physical, drawing).slice(0, MOST_SHAPES);
-  const mapped = visible(model.mapped, model.linear, drawing).slice(0, MOST_SHAPES);
-  root.append(...mapped.map((item) => drawBand(model, item, drawing)));
-  root.append(...owners.map((item, index) => drawOwner(model, item, owners.slice(index + 1), drawing)));
-  root.append(...mapped.map((item) => drawMapped(model, item, drawing)));
-  root.append(...pools.flat());
-  if (model.mapped.length === 0) {
-    root.append(
-      svg(
-        "text",
-        { x: MARGIN + 8, y: LINEAR_TOP + 20, class: "hint" },
-        "Paging is off: linear addresses are physical ones",
-      ),
-    );
+  const { view } = drawing;
+  const above = pointersAt(model.linear, model.pointers, ({ linear }) => linear, view);
+  const below = pointersAt(model.physical, model.pointers, ({ physical }) => physical, view);
+  const linearTop = TITLE + linesOf(above) * LABEL + 6;
+  const stripTop = linearTop + LINEAR + 2;
+  const bandTop = stripTop + (model.changes.length > 0 ? STRIP + 2 : 0);
+  const lanesTop = bandTop + BAND;
+  const lanesEnd = lanesTop + OWNER_LANES.length * (LANE + LANE_GAP) - LANE_GAP;
+  const parts = [
+    hatch(),
+    svg("text", { x: GUTTER, y: 13, class: "axis" }, `Linear memory, ${model.data.mode} paging`),
+    ...background(model.linear, linearTop, LINEAR, view),
+    ...bands(model, bandTop, lanesTop, drawing),
+    ...row("Linear", linearTop + 18, linearShapes(model, linearTop, drawing), "Linear memory"),
+    ...pointerRow(above, linearTop, -1, "Registers in linear memory", drawing),
+    ...changeRow(model, stripTop, drawing),
+    ...OWNER_LANES.flatMap((lane, index) =>
+      drawLane(model, lane, lanesTop + index * (LANE + LANE_GAP), drawing),
+    ),
+    ...pointerRow(below, lanesEnd, 1, "Registers in physical memory", drawing),
+  ];
+  let height = lanesEnd + 6 + linesOf(below) * LABEL + 8;
+  for (const pool of model.pools) {
+    const drawn = drawPool(pool, height, drawing);
+    parts.push(drawn.element);
+    height += drawn.height;
   }
-  return root;
-}
-
-function inner({ width }: Drawing): number {
-  return Math.max(1, width - 2 * MARGIN);
-}
-
-/** The pixel of an address. */
-function place(scale: Scale, address: bigint, drawing: Drawing): number {
-  const { from, to } = drawing.window;
-  const x = MARGIN + ((scale.position(address) - from) / (to - from)) * inner(drawing);
-  return Math.min(drawing.width - MARGIN, Math.max(MARGIN, x));
-}
-
-function visible<T extends { first: bigint; last: bigint }>(
-  items: readonly T[],
-  scale: Scale,
-  { window }: Drawing,
-): T[] {
-  return items.filter(
-    ({ first, last }) => scale.position(last) >= window.from && scale.position(first) <= window.to,
+  return svg(
+    "svg",
+    {
+      width: view.width,
+      height: height + 4,
+      role: "group",
+      class: drawing.flash ? "flash" : undefined,
+      "aria-label": "Memory map: linear memory above, physical memory below",
+    },
+    ...parts,
   );
 }
 
-function drawGaps(scale: Scale, top: number, drawing: Drawing): SVGElement[] {
-  return scale.gaps().flatMap(({ start, end }) => {
-    const [left, right] = [place(scale, start, drawing), place(scale, end, drawing)];
-    if (right - left < 3) return [];
-    return [svg("path", { class: "gap", d: `M${left + 1} ${top + BAR / 2}H${right - 1}` })];
+/** The pattern of what was not looked into. */
+function hatch(): SVGElement {
+  const line = svg("path", { d: "M0 6L6 0", class: "hatching" });
+  const size = { width: 6, height: 6, patternUnits: "userSpaceOnUse" };
+  return svg("defs", {}, svg("pattern", { id: "hatch", ...size }, line));
+}
+
+/** What a row stands on; a line where addresses are passed over. */
+function background(scale: Scale, top: number, height: number, view: View): SVGElement[] {
+  const lines = scale.gaps().flatMap(({ start, end }) => {
+    const [left, right] = [view.x(scale, start), view.x(scale, end)];
+    return right - left < SMALLEST ? [] : [`M${left + 1} ${top + height / 2}H${right - 1}`];
+  });
+  return [
+    svg("rect", { x: GUTTER, y: top, width: view.inner, height, class: "empty" }),
+    svg("path", { class: "gap", d: lines.join("") }),
+  ];
+}
+
+function linearShapes(model: Model, top: number, drawing: Drawing): SVGElement[] {
+  const items = [
+    ...model.mapped.map((item) => ({ kind: "mapped" as const, item })),
+    ...model.unexplored.map((item) => ({ kind: "unexplored" as const, item })),
+  ].sort((a, b) => (a.item.first < b.item.first ? -1 : 1));
+  return shapes(items, model.linear, { top, height: LINEAR }, drawing, (selection) => {
+    if (selection.kind === "unexplored") return { kind: "unexplored", label: "not looked into yet" };
+    return { kind: `mapped ${rightsOf(selection.item)}${selection.item.marks.length > 0 ? " changed" : ""}` };
   });
 }
 
-/** @param front what is drawn over it: its label has to end before that */
-function drawOwner(model: Model, item: OwnerItem, front: readonly OwnerItem[], drawing: Drawing): SVGElement {
-  const left = place(model.physical, item.first, drawing);
-  const right = place(model.physical, item.last, drawing);
-  const level = item.level === undefined ? "" : ` level${item.level}`;
-  const inset =
-    item.kind === "ram" || item.kind === "reserved"
-      ? 0
-      : item.kind === "table" || item.kind === "stack"
-        ? 8
-        : 4;
-  return item_(
-    { kind: "owner", item },
-    { left, right, top: PHYSICAL_TOP + inset, height: BAR - 2 * inset },
-    `owner ${item.kind}${level}${item.changed === true ? " changed" : ""}`,
-    item.label,
-    `${item.label}, physical ${addressText(item.first)} to ${addressText(item.last)}, ${sizeText(item.last - item.first)}${item.changed === true ? ", changed" : ""}`,
-    drawing,
-    front
-      .filter(({ first, last }) => last > item.first && first < item.last)
-      .reduce(
-        (free, { first }) => Math.min(free, place(model.physical, first, drawing) - left),
-        right - left,
-      ),
-  );
+function changeRow(model: Model, top: number, drawing: Drawing): SVGElement[] {
+  if (model.changes.length === 0) return [];
+  const items = model.changes.map((item) => ({ kind: "change" as const, item }));
+  const place = { top, height: STRIP };
+  const drawn = shapes(items, model.linear, place, drawing, ({ item: { mark } }) => ({
+    kind: `change ${mark}`,
+    label: MARK_SIGNS[mark],
+    smallest: SIGN,
+  }));
+  return row("Changes", top + STRIP - 3, drawn, "Changes since the last stop");
 }
 
-function drawMapped(model: Model, item: MappedItem, drawing: Drawing): SVGElement {
-  const left = place(model.linear, item.first, drawing);
-  const right = place(model.linear, item.last, drawing);
-  const size = `${item.pages} × ${item.pageSize}`;
-  const rights = rightsOf(item);
-  return item_(
-    { kind: "mapped", item },
-    { left, right, top: LINEAR_TOP, height: BAR },
-    `mapped ${rights}${item.changed === true ? " changed" : ""}`,
-    addressText(item.first),
-    `linear ${addressText(item.first)}, ${size} pages, ${item.flags.join(" ")}, to physical ${addressText(item.from)}${item.changed === true ? ", changed" : ""}`,
-    drawing,
-  );
+function drawLane(model: Model, lane: OwnerLane, top: number, drawing: Drawing): SVGElement[] {
+  const items = model.lanes[lane].map((item) => ({ kind: "owner" as const, item }));
+  const place = { top, height: LANE };
+  const drawn = shapes(items, model.physical, place, drawing, ({ item: { kind, level, changed } }) => ({
+    kind: `owner ${kind}${level === undefined ? "" : ` level${level}`}${changed === true ? " changed" : ""}`,
+  }));
+  return [
+    ...background(model.physical, top, LANE, drawing.view),
+    ...row(LANE_NAMES[lane], top + 15, drawn, `Physical memory: ${LANE_NAMES[lane]}`),
+  ];
 }
 
 /** Who may do what, as a class of colours. */
-export function rightsOf({ flags }: Pick<MappedItem, "flags">): string {
+function rightsOf({ flags }: Pick<MappedItem, "flags">): string {
   const executable = !flags.includes("NX");
   if (flags.includes("US")) return "user";
   if (flags.includes("RW")) return executable ? "write-execute" : "write";
   return executable ? "execute" : "read";
 }
 
-interface Box {
-  readonly left: number;
-  readonly right: number;
-  readonly top: number;
-  readonly height: number;
+/** From linear memory to where it leads; of very many, those that are selected or large enough to be seen. */
+function bands(model: Model, top: number, bottom: number, drawing: Drawing): SVGElement[] {
+  const { view, selected } = drawing;
+  const key = selected?.kind === "mapped" ? keyOf(selected) : undefined;
+  const seen = model.mapped.filter((item) => view.shows(model.linear, item));
+  const drawn = seen.flatMap((item) => {
+    const isSelected = key !== undefined && keyOf({ kind: "mapped", item }) === key;
+    const [a, b] = [view.x(model.linear, item.first), view.x(model.linear, item.last)];
+    if (seen.length > MOST_BANDS && b - a < SMALLEST && !isSelected) return [];
+    const end = item.from + (item.last - item.first);
+    const [c, d] = [view.x(model.physical, item.from), view.x(model.physical, end)];
+    const marks = `${isSelected ? " selected" : ""}${item.marks.length > 0 ? " changed" : ""}`;
+    return [
+      svg("path", {
+        class: `band ${rightsOf(item)}${marks}`,
+        d: `M${a} ${top}L${Math.max(b, a + 1)} ${top}L${Math.max(d, c + 1)} ${bottom}L${c} ${bottom}Z`,
+        "aria-hidden": "true",
+      }),
+    ];
+  });
+  return drawn;
 }
 
-function item_(
-  selection: Selection,
-  { left, right, top, height }: Box,
-  kind: string,
-  label: string,
-  spoken: string,
+interface PlacedPointer {
+  readonly item: PointerItem;
+  readonly x: number;
+  readonly labelX: number;
+  readonly line: number;
+}
+
+/** The registers that are seen on a scale. */
+function pointersAt(
+  scale: Scale,
+  pointers: readonly PointerItem[],
+  addressOf: (item: PointerItem) => bigint | undefined,
+  view: View,
+): PlacedPointer[] {
+  const seen = pointers.flatMap((item) => {
+    const address = addressOf(item);
+    if (address === undefined || !view.shows(scale, { first: address, last: address })) return [];
+    const x = view.x(scale, address);
+    const width = item.name.length * LETTER + 8;
+    return [{ item, x, width, labelX: Math.min(x + 3, view.width - width) }];
+  });
+  const lines = staggered(seen.map(({ labelX, width }) => ({ x: labelX, width })));
+  return seen.map(({ item, x, labelX }, index) => ({ item, x, labelX, line: lines[index] }));
+}
+
+function linesOf(pointers: readonly PlacedPointer[]): number {
+  return Math.max(0, ...pointers.map(({ line }) => line + 1));
+}
+
+/**
+ * Registers as arrows at the edge of a row.
+ * @param away -1 where labels stand above the edge, 1 where they stand below
+ */
+function pointerRow(
+  pointers: readonly PlacedPointer[],
+  edge: number,
+  away: -1 | 1,
+  name: string,
   drawing: Drawing,
-  labelSpace = right - left,
-): SVGElement {
-  const width = Math.max(SMALLEST, right - left);
-  const selected = drawing.selected?.item === selection.item;
-  const group = svg("g", {
-    class: `item ${kind}${selected ? " selected" : ""}`,
-    tabindex: 0,
-    role: "button",
-    "aria-label": spoken,
-    "aria-pressed": selected ? "true" : "false",
-    "data-key": keyOf(selection),
+): SVGElement[] {
+  if (pointers.length === 0) return [];
+  const { selected } = drawing;
+  const drawn = pointers.map(({ item, x, labelX, line }) => {
+    const isSelected = selected?.kind === "pointer" && selected.item.name === item.name;
+    const selection = { kind: "pointer" as const, item };
+    const far = edge + away * (6 + (line + 1) * LABEL);
+    const group = option(spokenOf(selection), "pointer", isSelected, () => drawing.select(selection));
+    group.setAttribute("data-key", `${keyOf(selection)}:${away}`);
+    const text = svg("text", { x: labelX, y: away < 0 ? far + 10 : far - 2 }, item.name);
+    const arrow = `M${x} ${edge + away}l4 ${away * 6}h-8Z`;
+    group.append(svg("path", { class: "stem", d: `M${x} ${edge}V${far}` }), svg("path", { d: arrow }), text);
+    return group;
   });
-  group.append(svg("title", {}, spoken), svg("rect", { x: left, y: top, width, height }));
-  if (labelSpace > label.length * LETTER + 6) {
-    group.append(svg("text", { x: left + 4, y: top + height / 2 + 4 }, label));
-  }
-  const select = () => drawing.select(selection);
-  group.addEventListener("click", select);
-  group.addEventListener("keydown", (event) => {
-    const { key } = event as KeyboardEvent;
-    if (key === "Enter" || key === " ") {
-      event.preventDefault();
-      select();
-    }
-  });
-  return group;
-}
-
-/** What stays the same of an item from one picture to the next. */
-export function keyOf({ kind, item }: Selection): string {
-  return `${kind}:${item.start}:${item.end}:${kind === "owner" ? item.label : ""}`;
-}
-
-function drawBand(model: Model, item: MappedItem, drawing: Drawing): SVGElement {
-  const top = LINEAR_TOP + BAR;
-  const [a, b] = [place(model.linear, item.first, drawing), place(model.linear, item.last, drawing)];
-  const physicalEnd = item.from + (item.last - item.first);
-  const [c, d] = [place(model.physical, item.from, drawing), place(model.physical, physicalEnd, drawing)];
-  const selected = drawing.selected?.item === item ? " selected" : "";
-  return svg("path", {
-    class: `band ${rightsOf(item)}${selected}${item.changed === true ? " changed" : ""}`,
-    d: `M${a} ${top}L${Math.max(b, a + 1)} ${top}L${Math.max(d, c + 1)} ${PHYSICAL_TOP}L${c} ${PHYSICAL_TOP}Z`,
-    "aria-hidden": "true",
-  });
-}
-
-function drawPool(pool: PoolData, index: number, drawing: Drawing): SVGElement[] {
-  const top = POOL_TOP + 16 + index * (SLOT + 28);
-  const size = Math.max(4, Math.min(SLOT, (inner(drawing) - 8) / pool.slots));
-  const used = pool.next;
-  const label = `${pool.name}: ${used} of ${pool.limit} slots used, next is ${pool.next}`;
-  const group = svg("g", { class: "pool", role: "img", "aria-label": label });
-  group.append(svg("text", { x: MARGIN, y: top - 8, class: "axis" }, label));
-  const reached = new Set(pool.reached);
-  for (let slot = 0; slot < pool.slots; slot++) {
-    const state =
-      slot >= pool.limit ? "beyond" : reached.has(slot) ? "reached" : slot < used ? "used" : "free";
-    group.append(
-      svg(
-        "rect",
-        {
-          x: MARGIN + slot * size,
-          y: top,
-          width: Math.max(2, size - 2),
-          height: SLOT,
-          class: `slot ${state}`,
-        },
-        svg("title", {}, `${pool.name}[${slot}]: ${state}`),
-      ),
-    );
-  }
-  const x = MARGIN + Math.min(pool.next, pool.slots) * size + size / 2 - 1;
-  group.append(
-    svg("path", { class: "next", d: `M${x} ${top + SLOT + 1}l4 7h-8Z` }, svg("title", {}, "next")),
-  );
-  return [group];
+  return row("Registers", edge + away * 9 + (away < 0 ? 0 : 6), drawn, name);
 }

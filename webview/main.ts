@@ -6,12 +6,18 @@ import {
   vsCodeTextField,
 } from "@vscode/webview-ui-toolkit";
 import * as v from "valibot";
-import { details, legend, table } from "./details";
-import { draw, keyOf, type Window } from "./drawing";
+import { connect, element } from "./controls";
+import { notesOf } from "./describe";
+import { details, legend } from "./details";
+import { draw } from "./drawing";
+import { withWindow } from "./exploring";
 import "./memoryMap.css";
-import { type FromPage, toPage } from "./messages";
-import { find, type Model, modelOf, type Selection } from "./model";
-import { html } from "./svg";
+import { type FromPage, type LinearRangeData, toPage, type WindowData } from "./messages";
+import { addressText, byKey, find, keyOf, type Model, modelOf, type Selection, type Span } from "./model";
+import { prepareLists } from "./roving";
+import type { Scale } from "./scale";
+import { table } from "./table";
+import { carried, panned, View, WHOLE, type Window, windowOf, zoomed } from "./view";
 
 declare function acquireVsCodeApi(): {
   postMessage(message: FromPage): void;
@@ -22,10 +28,12 @@ declare function acquireVsCodeApi(): {
 provideVSCodeDesignSystem().register(vsCodeButton(), vsCodeCheckbox(), vsCodeTextField());
 
 const savedState = v.object({ from: v.number(), to: v.number(), asTable: v.boolean() });
-const WHOLE: Window = { from: 0, to: 1 };
-/** Half of a position's double precision is left at this zoom. */
-const NARROWEST = 1e-9;
-const STEP = 1.6;
+/** Milliseconds that what changed flashes, as the style sheet has it. */
+const FLASH = 900;
+/** Milliseconds without another zoom after which what is seen is explored. */
+const SETTLED = 300;
+/** Part of the width from which on something that is not looked into is worth a look. */
+const WORTH_EXPLORING = 0.4;
 
 class Page {
   private readonly api = acquireVsCodeApi();
@@ -33,6 +41,11 @@ class Page {
   private selected: Selection | undefined;
   private window = WHOLE;
   private asTable = false;
+  /** When the last map came. */
+  private shownAt = Number.NEGATIVE_INFINITY;
+  /** What the extension has been asked to look into and has not answered. */
+  private asked: LinearRangeData | undefined;
+  private settling: ReturnType<typeof setTimeout> | undefined;
   private readonly picture = element("picture");
   private readonly side = element("details");
   private readonly status = element("status");
@@ -40,12 +53,22 @@ class Page {
   constructor() {
     const saved = v.safeParse(savedState, this.api.getState());
     if (saved.success && saved.output.to > saved.output.from) {
-      this.window = { from: saved.output.from, to: saved.output.to };
+      this.window = windowOf(saved.output);
       this.asTable = saved.output.asTable;
     }
     window.addEventListener("message", ({ data }) => this.take(data));
     new ResizeObserver(() => this.draw()).observe(this.picture);
-    this.controls();
+    connect(this.picture, this.asTable, {
+      zoom: (factor, x) => this.zoom(factor, x),
+      pan: (part) => this.setWindow(panned(this.window, part)),
+      showAll: () => this.setWindow(WHOLE),
+      boot: () => this.post({ type: "command", command: "debugProgram" }),
+      goTo: (text) => this.goToText(text),
+      showAsTable: (asTable) => {
+        this.asTable = asTable;
+        this.draw();
+      },
+    });
     element("legend").append(legend());
     this.post({ type: "ready" });
   }
@@ -60,7 +83,12 @@ class Page {
     const message = read.output;
     switch (message.type) {
       case "map":
+        this.asked = undefined;
+        this.shownAt = performance.now();
         this.show(modelOf(message.map));
+        break;
+      case "window":
+        this.takeWindow(message);
         break;
       case "state":
         document.body.dataset.state = message.state;
@@ -68,6 +96,7 @@ class Page {
         this.status.textContent = STATES[message.state];
         break;
       case "problem":
+        this.asked = undefined;
         this.status.textContent = message.text;
         break;
       case "select":
@@ -78,25 +107,40 @@ class Page {
     }
   }
 
+  /** An answer to what was asked before the last stop tells of memory that is no more. */
+  private takeWindow(found: WindowData): void {
+    const { model, asked } = this;
+    if (model === undefined || asked?.start !== found.start || asked.end !== found.end) return;
+    this.asked = undefined;
+    this.show(modelOf(withWindow(model.data, found)));
+    if (this.selected === undefined) {
+      this.selected = find(this.model!, { linear: BigInt(found.start) });
+      this.draw();
+    }
+  }
+
   private show(model: Model): void {
-    const key = this.selected === undefined ? undefined : keyOf(this.selected);
+    const { model: old, selected } = this;
+    if (old !== undefined) this.window = carried(this.window, old.linear, model.linear);
     this.model = model;
-    this.selected = key === undefined ? undefined : byKey(model, key);
+    this.selected = selected && byKey(model, keyOf(selected));
     this.draw();
-    this.status.textContent = model.data.cut
-      ? "There is more than is shown: the map lists the first ranges."
-      : "";
+    this.status.textContent = notesOf(model).join(" ");
   }
 
   private clear(): void {
     this.model = undefined;
     this.selected = undefined;
+    this.asked = undefined;
     this.draw();
+  }
+
+  private get view(): View {
+    return new View(Math.max(200, this.picture.clientWidth), this.window);
   }
 
   private draw(): void {
     const { model } = this;
-    const focused = document.activeElement?.getAttribute("data-key");
     this.api.setState({ ...this.window, asTable: this.asTable });
     document.body.classList.toggle("has-map", model !== undefined);
     if (model === undefined) {
@@ -104,76 +148,87 @@ class Page {
       this.side.replaceChildren();
       return;
     }
-    const select = (selection: Selection) => this.select(selection);
-    const width = Math.max(200, this.picture.clientWidth);
-    const shown = this.asTable
-      ? table(model, select)
-      : draw(model, { width, window: this.window, selected: this.selected, select });
-    this.picture.replaceChildren(shown);
+    const focused = this.focusedKey();
+    this.picture.replaceChildren(this.shown(model));
+    prepareLists(this.picture);
     this.side.replaceChildren(
-      details(model, this.selected, (command, argument) => this.post({ type: "command", command, argument })),
+      details(model, this.selected, {
+        command: (command, argument) => this.post({ type: "command", command, argument }),
+        explore: () => this.explore(),
+      }),
     );
-    if (focused != null)
-      this.picture.querySelector<HTMLElement>(`[data-key="${CSS.escape(focused)}"]`)?.focus();
+    if (focused !== undefined) this.focus(focused);
+  }
+
+  private shown(model: Model): Element {
+    const select = (selection: Selection) => this.select(selection);
+    if (this.asTable) return table(model, this.selected, select);
+    return draw(model, {
+      view: this.view,
+      selected: this.selected,
+      flash: performance.now() - this.shownAt < FLASH,
+      select,
+      zoomTo: (scale, span) => this.zoomTo(scale, span),
+    });
+  }
+
+  private focusedKey(): string | undefined {
+    const focused = document.activeElement;
+    return this.picture.contains(focused) ? (focused?.getAttribute("data-key") ?? "") : undefined;
+  }
+
+  /** Gives the focus back to an item; to the selected or the first one where it is gone. */
+  private focus(key: string): void {
+    const item =
+      this.picture.querySelector<HTMLElement>(`[data-key="${CSS.escape(key)}"]`) ??
+      this.picture.querySelector<HTMLElement>('[aria-selected="true"]') ??
+      this.picture.querySelector<HTMLElement>('[tabindex="0"]');
+    item?.focus();
   }
 
   private select(selection: Selection): void {
     this.selected = selection;
     this.draw();
+    if (selection.kind === "unexplored") this.explore();
+  }
+
+  /** Has what is seen of the selected range looked into; all of it where nothing of it is seen. */
+  private explore(): void {
+    const { model, selected } = this;
+    if (model === undefined || selected?.kind !== "unexplored") return;
+    const seen = this.asTable ? undefined : this.view.seen(model.linear, selected.item);
+    this.ask(seen ?? selected.item);
+  }
+
+  private ask({ first, last }: Span): void {
+    if (this.asked !== undefined) return;
+    this.asked = { start: addressText(first), end: addressText(BigInt.asUintN(64, last)) };
+    this.status.textContent = "Looking…";
+    this.post({ type: "window", ...this.asked });
+  }
+
+  /** After zooming in: what fills much of the picture and is not looked into. */
+  private exploreSeen(): void {
+    const { model, view } = this;
+    const large = model?.unexplored.find(({ first, last }) => {
+      const width = view.x(model.linear, last) - view.x(model.linear, first);
+      return width > WORTH_EXPLORING * view.inner;
+    });
+    const seen = model && large && view.seen(model.linear, large);
+    if (seen !== undefined) this.ask(seen);
   }
 
   private goTo(place: { physical?: bigint; linear?: bigint }): void {
     const { model } = this;
     const found = model && find(model, place);
-    if (found === undefined || model === undefined) {
+    if (found === undefined || model === undefined || found.kind === "pointer") {
       this.status.textContent = "Nothing is there.";
       return;
     }
-    this.selected = found;
     const scale = found.kind === "owner" ? model.physical : model.linear;
     const [from, to] = [scale.position(found.item.first), scale.position(found.item.last)];
     if (from < this.window.from || to > this.window.to) this.setWindow({ from: from - 0.1, to: to + 0.1 });
-    this.draw();
-  }
-
-  private setWindow({ from, to }: Window): void {
-    const width = Math.min(1, Math.max(NARROWEST, to - from));
-    const start = Math.min(1 - width, Math.max(0, from));
-    this.window = { from: start, to: start + width };
-    this.draw();
-  }
-
-  /** @param at the part of the picture's width that stays where it is, 0 to 1 */
-  private zoom(factor: number, at = 0.5): void {
-    const { from, to } = this.window;
-    const fixed = from + (to - from) * at;
-    this.setWindow({ from: fixed - (fixed - from) * factor, to: fixed + (to - fixed) * factor });
-  }
-
-  private pan(part: number): void {
-    const { from, to } = this.window;
-    const by = (to - from) * part;
-    this.setWindow({ from: from + by, to: to + by });
-  }
-
-  private controls(): void {
-    const on = (id: string, action: () => void) => element(id).addEventListener("click", action);
-    on("zoom-in", () => this.zoom(1 / STEP));
-    on("zoom-out", () => this.zoom(STEP));
-    on("whole", () => this.setWindow(WHOLE));
-    on("start", () => this.post({ type: "command", command: "debugProgram" }));
-    const check = element("as-table") as HTMLInputElement;
-    check.checked = this.asTable;
-    check.addEventListener("change", () => {
-      this.asTable = check.checked;
-      this.draw();
-    });
-    const field = element("address") as HTMLInputElement;
-    field.addEventListener("keydown", (event) => {
-      if (event.key === "Enter") this.goToText(field.value.trim());
-    });
-    this.picture.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
-    this.picture.addEventListener("keydown", (event) => this.key(event));
+    this.select(found);
   }
 
   private goToText(text: string): void {
@@ -185,29 +240,24 @@ class Page {
     this.goTo({ linear: address, physical: address });
   }
 
-  private wheel(event: WheelEvent): void {
-    if (this.asTable) return;
-    event.preventDefault();
-    if (event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) {
-      this.pan((event.deltaX || event.deltaY) / 1000);
-      return;
-    }
-    const box = this.picture.getBoundingClientRect();
-    this.zoom(event.deltaY > 0 ? 1.2 : 1 / 1.2, (event.clientX - box.left) / Math.max(1, box.width));
+  private setWindow(wanted: Window): void {
+    this.window = windowOf(wanted);
+    this.draw();
   }
 
-  private key(event: KeyboardEvent): void {
-    const action = {
-      "+": () => this.zoom(1 / STEP),
-      "=": () => this.zoom(1 / STEP),
-      "-": () => this.zoom(STEP),
-      "0": () => this.setWindow(WHOLE),
-      ArrowLeft: () => this.pan(-0.1),
-      ArrowRight: () => this.pan(0.1),
-    }[event.key];
-    if (action === undefined || this.asTable) return;
-    event.preventDefault();
-    action();
+  private zoom(factor: number, x?: number): void {
+    this.setWindow(zoomed(this.window, factor, x === undefined ? 0.5 : this.view.part(x)));
+    if (factor < 1) this.settle();
+  }
+
+  private zoomTo(scale: Scale, { first, last }: Span): void {
+    this.setWindow({ from: scale.position(first), to: scale.position(last) });
+    this.settle();
+  }
+
+  private settle(): void {
+    clearTimeout(this.settling);
+    this.settling = setTimeout(() => this.exploreSeen(), SETTLED);
   }
 }
 
@@ -217,17 +267,5 @@ const STATES = {
   running: "Running. The map is shown as it was.",
   stopped: "",
 } as const;
-
-function byKey(model: Model, key: string): Selection | undefined {
-  const owner = model.owners.find((item) => keyOf({ kind: "owner", item }) === key);
-  if (owner !== undefined) return { kind: "owner", item: owner };
-  const mapped = model.mapped.find((item) => keyOf({ kind: "mapped", item }) === key);
-  return mapped === undefined ? undefined : { kind: "mapped", item: mapped };
-}
-
-function element(id: string): HTMLElement {
-  const found = document.getElementById(id);
-  return found ?? html("div");
-}
 
 new Page();

@@ -1,68 +1,110 @@
 /** Messages between the extension and the Memory Map page, declared once; each side checks what it gets. */
 import * as v from "valibot";
-import { OWNER_KINDS } from "../src/debug/protocol/memoryMap";
+import {
+  MARKS,
+  type Mappings,
+  type MemoryMapAnswer,
+  OWNER_KINDS,
+  SLOT_STATES,
+} from "../src/debug/protocol/memoryMap";
 
 const hex = v.pipe(v.string(), v.regex(/^0x[0-9a-f]{1,16}$/));
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const level = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(5));
+/** The end is exclusive, and "0x0" for the top of the address space. */
+const linearRange = { start: hex, end: hex };
 
 const owner = v.object({
   kind: v.picklist(OWNER_KINDS),
   label: v.string(),
   start: hex,
   end: hex,
-  level: v.optional(v.number()),
+  level: v.optional(level),
+  linear: v.optional(hex),
   changed: v.optional(v.boolean()),
 });
 
 const mapped = v.object({
-  start: hex,
-  end: hex,
+  ...linearRange,
   physical: hex,
   pageSize: v.string(),
   flags: v.array(v.string()),
-  pages: v.number(),
-  changed: v.optional(v.boolean()),
+  pages: count,
 });
+
+const change = v.object({ ...linearRange, mark: v.picklist(MARKS) });
 
 const pool = v.object({
   name: v.string(),
   start: hex,
-  slots: v.number(),
-  limit: v.number(),
-  next: v.number(),
-  reached: v.array(v.number()),
+  slots: v.array(
+    v.object({
+      state: v.picklist(SLOT_STATES),
+      level: v.optional(level),
+      changed: v.optional(v.boolean()),
+    }),
+  ),
+  limit: count,
+  next: count,
 });
+
+const mappings = { mapped: v.array(mapped), unexplored: v.array(v.object(linearRange)) };
+
+/** What a `window` has asked for. */
+const windowSchema = v.object({ type: v.literal("window"), ...linearRange, ...mappings });
 
 /** What the map draws. */
 export const mapSchema = v.object({
   mode: v.string(),
   root: hex,
   rootName: v.optional(v.string()),
-  instructions: v.number(),
+  instructions: count,
+  ...mappings,
   owners: v.array(owner),
-  mapped: v.array(mapped),
-  cut: v.boolean(),
+  moreTables: v.boolean(),
+  changes: v.array(change),
   pools: v.array(pool),
+  pointers: v.array(
+    v.object({ name: v.picklist(["RIP", "RSP", "CR2"]), linear: hex, physical: v.optional(hex) }),
+  ),
 });
 export type MapData = v.InferOutput<typeof mapSchema>;
 export type OwnerData = v.InferOutput<typeof owner>;
 export type MappedData = v.InferOutput<typeof mapped>;
-export type PoolData = v.InferOutput<typeof pool>;
+export type ChangeData = v.InferOutput<typeof change>;
+export type SlotData = v.InferOutput<typeof pool>["slots"][number];
+export type LinearRangeData = MapData["unexplored"][number];
+export type WindowData = v.InferOutput<typeof windowSchema>;
 
 /** To the page. */
 export const toPage = v.variant("type", [
   v.object({ type: v.literal("map"), map: mapSchema }),
+  windowSchema,
   v.object({ type: v.literal("state"), state: v.picklist(["none", "starting", "running", "stopped"]) }),
   v.object({ type: v.literal("problem"), text: v.string() }),
   v.object({ type: v.literal("select"), physical: v.optional(hex), linear: v.optional(hex) }),
 ]);
-export type ToPage = v.InferOutput<typeof toPage>;
+export type ToPage = v.InferInput<typeof toPage>;
+
+/** The adapter's answer is what the page takes, but for what only types say: that it does not change. */
+export function mapMessage(map: MemoryMapAnswer): ToPage {
+  return { type: "map", map: map as unknown as MapData };
+}
+
+/** The answer to a `window`. */
+export function windowMessage(range: LinearRangeData, found: Mappings): ToPage {
+  return { type: "window", ...range, ...(found as unknown as Pick<MapData, keyof Mappings>) };
+}
 
 /** What the page may have the extension do. */
 export const PAGE_COMMANDS = ["debugProgram", "goToTable", "viewMemory", "walkAddress"] as const;
+export type PageCommand = (typeof PAGE_COMMANDS)[number];
 
 /** From the page. */
 export const fromPage = v.variant("type", [
   v.object({ type: v.literal("ready") }),
   v.object({ type: v.literal("command"), command: v.picklist(PAGE_COMMANDS), argument: v.optional(hex) }),
+  /** The mappings of a part that the map has left unexplored. */
+  v.object({ type: v.literal("window"), ...linearRange }),
 ]);
 export type FromPage = v.InferOutput<typeof fromPage>;

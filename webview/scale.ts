@@ -25,11 +25,15 @@ export class Scale {
     private readonly occupied: readonly boolean[],
   ) {}
 
-  /** The scale of everything that has to be seen. Empty extents are left out. */
-  static of(extents: readonly Extent[]): Scale {
+  /**
+   * The scale of everything that has to be seen. Empty extents are left out.
+   * @param places single addresses, which lie apart from what is next to them
+   */
+  static of(extents: readonly Extent[], places: readonly bigint[] = []): Scale {
     const solid = extents.filter(({ start, end }) => end > start);
-    const boundaries = [...new Set(solid.flatMap(({ start, end }) => [start, end]))].sort((a, b) =>
-      a < b ? -1 : a > b ? 1 : 0,
+    const outside = places.filter((place) => !solid.some(({ start, end }) => place >= start && place < end));
+    const boundaries = [...new Set([...solid.flatMap(({ start, end }) => [start, end]), ...outside])].sort(
+      (a, b) => (a < b ? -1 : a > b ? 1 : 0),
     );
     const occupied = occupancy(solid, boundaries);
     const weights = boundaries

@@ -189,13 +189,12 @@ export class Session {
   }
 
   private stop(stop: Stop): void {
-    const { debuggee, pageTables, memoryMap } = this.parts;
+    const { debuggee, pageTables } = this.parts;
     debuggee.target.machine.serial.flush();
     debuggee.invalidate();
     debuggee.stop = stop;
     this.dataBreakpoints.resolve();
     pageTables.onStop();
-    memoryMap.onStop();
     if (stop.kind === "end" && (debuggee.settings.noDebug || !this.filters.kinds.has(stop.event.event))) {
       this.end();
       return;
@@ -237,7 +236,7 @@ export class Session {
       now,
       event: (event) => this.record(event, eventLog),
     });
-    return { debuggee, eventLog, pageTables: new PageTables(target), memoryMap: new MemoryMap(target, now) };
+    return { debuggee, eventLog, pageTables: new PageTables(target), memoryMap: new MemoryMap(target) };
   }
 
   private record(event: MachineEvent, eventLog: EventLog): void {

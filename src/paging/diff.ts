@@ -33,18 +33,27 @@ export interface EntryChange {
 /** Copies the tables that the root reaches now. */
 export function snapshot(state: PagingState, memory: TableMemory): TableSnapshot {
   const tables = new Map<string, TableContents>();
-  const entry = { low: 0, high: 0 };
   for (const page of listTables(state, memory)) {
-    const count = entryCount(state.levels, page.level);
-    const words = new Int32Array(2 * count);
-    for (let index = 0; index < count; index++) {
-      readTableEntry(state, memory, page.physical, page.level, index, entry);
-      words[2 * index] = entry.low;
-      words[2 * index + 1] = entry.high;
-    }
-    tables.set(tableKey(page.physical, page.level), { page, words });
+    tables.set(tableKey(page.physical, page.level), { page, words: tableWords(state, memory, page) });
   }
   return { levels: state.levels, root: state.root, tables };
+}
+
+/** The entries of a table as low, high pairs. */
+export function tableWords(
+  state: PagingState,
+  memory: TableMemory,
+  { physical, level }: Pick<TablePage, "physical" | "level">,
+): Int32Array {
+  const count = entryCount(state.levels, level);
+  const words = new Int32Array(2 * count);
+  const entry = { low: 0, high: 0 };
+  for (let index = 0; index < count; index++) {
+    readTableEntry(state, memory, physical, level, index, entry);
+    words[2 * index] = entry.low;
+    words[2 * index + 1] = entry.high;
+  }
+  return words;
 }
 
 /**

@@ -50,12 +50,15 @@ class LeafCursor {
   /** Tables without any leaf, as `tableKey`. */
   private readonly empty = new Set<string>();
 
+  /** @param from the first linear page that is wanted: leaves that end before it are passed over without a look */
   constructor(
     private readonly state: PagingState,
     private readonly memory: TableMemory,
+    private readonly from = 0,
   ) {
     this.level = state.levels;
     this.tables[this.level] = state.root;
+    this.start(0);
   }
 
   /** Moves on to the next leaf; false at the end. */
@@ -87,11 +90,17 @@ class LeafCursor {
   }
 
   private enter(table: number, page: number): void {
-    const level = --this.level;
-    this.tables[level] = table;
-    this.next[level] = 0;
+    this.tables[--this.level] = table;
+    this.start(page);
+  }
+
+  /** Begins a table whose first linear page is `page`. One that is not read from its beginning counts as not empty. */
+  private start(page: number): void {
+    const { level, state } = this;
+    const span = 2 ** (levelShift(state.levels, level) - 12);
+    this.next[level] = Math.max(0, Math.floor((this.from - page) / span));
     this.first[level] = page;
-    this.found[level] = false;
+    this.found[level] = this.next[level] > 0;
   }
 
   private leave(): void {
@@ -101,9 +110,12 @@ class LeafCursor {
   }
 }
 
-/** The leaves as runs. A run does not reach over the middle of the address space, where canonical addresses part. */
-export function* leafRuns(state: PagingState, memory: TableMemory): Generator<LeafRun> {
-  const cursor = new LeafCursor(state, memory);
+/**
+ * The leaves as runs. A run does not reach over the middle of the address space, where canonical addresses part.
+ * @param from canonical address: of what is mapped below it, at most the leaf that holds it is in the first run
+ */
+export function* leafRuns(state: PagingState, memory: TableMemory, from = 0n): Generator<LeafRun> {
+  const cursor = new LeafCursor(state, memory, pageOf(from, state.levels));
   let run: OpenRun | undefined;
   while (cursor.advance()) {
     if (run?.takes(cursor)) continue;
@@ -190,6 +202,11 @@ function middleOf(levels: PagingLevels): number {
 function linearOf(page: number, levels: PagingLevels): bigint {
   const address = BigInt(page) << 12n;
   return levels >= 4 ? BigInt.asUintN(64, BigInt.asIntN(linearBits(levels), address)) : address;
+}
+
+/** The reverse of `linearOf`. */
+function pageOf(address: bigint, levels: PagingLevels): number {
+  return Number(BigInt.asUintN(linearBits(levels), address) >> 12n);
 }
 
 /** The end of a range from its last page, which may be the last of the lower half. */

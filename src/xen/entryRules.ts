@@ -65,3 +65,8 @@ export function adjustedLow(abi: GuestAbi, level: number, low: number): number {
 export function adjustedHigh(abi: GuestAbi, level: number, low: number, high: number): number {
   return abi.bits === 64 && level === 1 && (low & USER) === 0 ? high | GUEST_KERNEL_HIGH : high;
 }
+
+/** Whether an entry is one of a guest's kernel, which a 64-bit guest wrote without the user bit. */
+export function isGuestKernelEntry(low: number, high: number): boolean {
+  return (low & USER) !== 0 && (high & GUEST_KERNEL_HIGH) !== 0;
+}

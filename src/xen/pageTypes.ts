@@ -13,11 +13,9 @@ import {
   DIRTY,
   type EntryFeatures,
   frameOf,
-  GUEST_KERNEL_HIGH,
   PAGE_SIZE_BIT,
   PRESENT,
   refusedBits,
-  USER,
   WRITABLE,
 } from "./entryRules";
 import { Rejection } from "./errors";
@@ -61,7 +59,6 @@ interface EntryChange {
 const ENTRIES = 512;
 /** The last entry of a PAE root: the L2 table below it holds the hypervisor's entries too. */
 const TOP_SLOT = 3;
-const FLAG_BITS = 0xfff;
 
 export class PageTypes {
   readonly info = new PageInfo();
@@ -348,14 +345,4 @@ function needed(type: FrameType): string {
 
 function range({ hypervisorStart, hypervisorEnd }: GuestAbi): string {
   return `0x${hypervisorStart.toString(16)} to 0x${(hypervisorEnd - 1n).toString(16)}`;
-}
-
-/** Whether an entry is one of a guest's kernel, which a 64-bit guest wrote without the user bit. */
-export function isGuestKernelEntry(low: number, high: number): boolean {
-  return (low & USER) !== 0 && (high & GUEST_KERNEL_HIGH) !== 0;
-}
-
-/** The flag bits of an entry's lower half. */
-export function flagsOf(low: number): number {
-  return low & FLAG_BITS;
 }

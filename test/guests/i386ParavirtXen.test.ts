@@ -1,94 +1,18 @@
 /** The boot program i386-paravirt as a 32-bit Xen domain: what it has to do, and what the hypervisor refuses. */
 import { setImmediate } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "vitest";
-import type { MachineEvent } from "../../src/machine/events";
 import { TYPE_L1, TYPE_L2, TYPE_L3 } from "../../src/xen/pageInfo";
 import type { GuestOptions } from "../support/bootProgram";
 import { KIB, MIB, PAGE, PAGE_OFFSET } from "../support/i386Paravirt";
-import {
-  type ExpectedDomainTables,
-  expectedDomainTables,
-  HYPERVISOR_SLOT,
-  I386ParavirtXen,
-  MAX_LOW,
-} from "../support/i386ParavirtXen";
+import { I386ParavirtXen } from "../support/i386ParavirtXen";
+import { boots, differences, expected, rejections } from "../support/i386ParavirtXenChecks";
 
 /** A worker that runs one machine after the other would not answer the test runner for minutes. */
 afterEach(() => setImmediate());
 
-type Settings = Record<string, string>;
-type Rejected = Extract<MachineEvent, { event: "hypercall-rejected" }>;
-
 const MOST = 200_000_000;
 
-const rejections = (guest: I386ParavirtXen) =>
-  guest.events.filter((event): event is Rejected => event.event === "hypercall-rejected");
-
-function expected(guest: I386ParavirtXen, settings: Settings): ExpectedDomainTables {
-  const { frames } = guest.xen!.domain;
-  const lowEnd = Math.min(Number(settings.low_end ?? MAX_LOW), MAX_LOW);
-  return expectedDomainTables({
-    pages: frames.nrPages,
-    maxLowPfn: Math.min(frames.nrPages, Math.floor(lowEnd / PAGE)),
-    nx: settings.nx !== "off",
-    text: [guest.pfnOf("_text"), guest.pfnOf("_etext")],
-    end: guest.pfnOf("_end"),
-    root: guest.pfnOf("swapper_pg_dir"),
-    mfnOf: (pfn) => guest.mfnOf(pfn),
-  });
-}
-
-/** Every entry that is not as expected; of page directories, what is the guest's. */
-function differences(
-  guest: I386ParavirtXen,
-  { tables, builders, directory }: ExpectedDomainTables,
-): string[] {
-  return [...tables].flatMap(([pfn, entries]) => {
-    const found = guest.tableIn(pfn);
-    const guests = pfn === directory || pfn === builders.directory ? HYPERVISOR_SLOT : entries.length;
-    return entries
-      .slice(0, guests)
-      .flatMap((entry, i) =>
-        found[i] === entry
-          ? []
-          : [`entry ${i} of frame ${pfn.toString(16)}: ${found[i].toString(16)}, not ${entry.toString(16)}`],
-      );
-  });
-}
-
-/** Runs to the end without a refusal, and compares every table entry by entry. */
-function boots(settings: Settings, memory = 16 * MIB, options: GuestOptions = {}): I386ParavirtXen {
-  const guest = new I386ParavirtXen(settings, { memory, ...options });
-  if (memory > 128 * MIB) guest.wantFewEvents();
-  const result = guest.run(MOST);
-  expect({ result, serial: guest.serial, rejections: rejections(guest) }).toEqual({
-    result: 0,
-    serial: expect.stringMatching(/\nok\n$/),
-    rejections: [],
-  });
-  const tables = expected(guest, settings);
-  expect(differences(guest, tables).slice(0, 10)).toEqual([]);
-  expect(guest.word("tables_allocated")).toBe(tables.allocated);
-  expect(guest.word("bootmem_next")).toBe(tables.firstAllocated + tables.allocated);
-  return guest;
-}
-
 describe("the final tables, entry by entry", () => {
-  it("512 MiB: a page directory, 254 page tables besides two of the builder's, two of the fixmap", () => {
-    expect(boots({}, 512 * MIB).word("tables_allocated")).toBe(257);
-  });
-
-  it("896 MiB need more tables than the builder has mapped memory for: what is mapped can be handed out", () => {
-    const guest = boots({}, 896 * MIB);
-    expect(guest.word("bootmem_next") * PAGE).toBeGreaterThan(4 * MIB);
-    expect(guest.word("init_map_end")).toBe(MAX_LOW);
-  });
-
-  it("2 GiB: the P->M list makes the builder's mapping 8 MiB", () => {
-    const guest = boots({}, 2048 * MIB);
-    expect(expected(guest, {}).builders.pageTables).toBe(4);
-  });
-
   it.each(["shuffled", "offset"].flatMap((frames) => ["on", "off"].map((ptwr) => [frames, ptwr])))(
     "16 MiB, frames=%s, ptwr=%s: nothing is left to the emulation of writes",
     (frames, ptwr) => {

@@ -1,7 +1,5 @@
 import fc from "fast-check";
-import * as v from "valibot";
 import { describe, expect, test } from "vitest";
-import { fromPage, toPage } from "../../webview/messages";
 import { Scale } from "../../webview/scale";
 
 const extents = fc
@@ -55,28 +53,5 @@ describe("the compressed scale", () => {
     const scale = Scale.of([]);
     expect(scale.position(5n)).toBe(0);
     expect(scale.address(0.5)).toBe(0n);
-  });
-});
-
-describe("messages between the extension and the page", () => {
-  test.each([
-    [{ type: "ready" }, true],
-    [{ type: "command", command: "viewMemory", argument: "0x1000" }, true],
-    [{ type: "command", command: "rm" }, false],
-    [{ type: "command", command: "viewMemory", argument: "javascript:" }, false],
-    ["ready", false],
-    [null, false],
-  ])("from the page %j is taken: %s", (message, taken) => {
-    expect(v.safeParse(fromPage, message).success).toBe(taken);
-  });
-
-  test.each([
-    [{ type: "state", state: "running" }, true],
-    [{ type: "state", state: "walking" }, false],
-    [{ type: "select", physical: "0x1000" }, true],
-    [{ type: "map", map: {} }, false],
-    [undefined, false],
-  ])("to the page %j is taken: %s", (message, taken) => {
-    expect(v.safeParse(toPage, message).success).toBe(taken);
   });
 });

@@ -1,89 +1,169 @@
-/** The whole of memory in one answer, of bounded size. */
-import { leafRuns, MODE_NAMES } from "../../paging/ranges";
-import { listTables, tableKey } from "../../paging/tables";
+/** The whole of memory in one answer, of bounded size and by bounded work. */
+import { tableWords } from "../../paging/diff";
+import { MODE_NAMES } from "../../paging/ranges";
+import { listTables, type TablePage, tableKey } from "../../paging/tables";
 import type { Target } from "../../target/target";
 import { nameOfTable } from "../pageTables/names";
-import type { MappedRange, MemoryMapAnswer } from "../protocol/memoryMap";
+import type { LinearRange, Mappings, MemoryMapAnswer, Owner, Pointer, Pool } from "../protocol/memoryMap";
 import { toHex } from "../protocol/values";
-import { ownersOf } from "./owners";
-import { poolsOf } from "./pools";
+import { changesBetween } from "./changes";
+import { type Explored, explore, type Range, topOf } from "./explore";
+import { type LargeObject, largeObjects } from "./objects";
+import { ownersOf, type PhysicalOwner } from "./owners";
+import { type PoolPages, poolsOf } from "./pools";
 
-/** Ranges of linear memory in one answer. */
-const MOST_RANGES = 2000;
-/** Milliseconds that looking for them may take: a direct map in 4 KiB pages has millions of leaves. */
-const MOST_TIME = 50;
+/** Tables that are listed. */
+const MOST_TABLES = 2000;
+/** Tables whose contents are compared, of at most 4 KiB each. Where there are more, none is marked. */
+const MOST_COMPARED = 512;
+const MOST_CHANGES = 500;
+const RSP = 4;
+/** A and D of an entry. */
+const USE = 0x60;
+const TOP = 1n << 64n;
 
+/** Memory at one moment. */
+interface Look {
+  readonly tables: readonly TablePage[];
+  readonly moreTables: boolean;
+  readonly explored: Explored;
+  /** The entries of each table by `tableKey`, but for A and D; undefined where there are too many tables. */
+  readonly contents: ReadonlyMap<string, Int32Array> | undefined;
+}
+
+/**
+ * Answers for one target. Changes are those since the last stop, as far as somebody looked at the map at that stop:
+ * while nobody does, running costs nothing.
+ */
 export class MemoryMap {
-  /** Tables and their entries at the last resume, to tell what changed. */
-  private before = new Map<string, number>();
-  private ranges = new Set<string>();
-  private known: ReadonlySet<string> = new Set();
-  private changedTables: ReadonlySet<string> = new Set();
+  /** At the last resume. */
+  private before: Look | undefined;
+  private lookedAt = false;
+  private objects: readonly LargeObject[] | undefined;
 
-  constructor(
-    private readonly target: Target,
-    private readonly now: () => number,
-  ) {}
+  constructor(private readonly target: Target) {}
 
   onResume(): void {
-    this.before = this.checksums();
-    this.ranges = new Set(this.mapped().ranges.map(keyOf));
-    this.known = new Set(this.ranges);
-  }
-
-  onStop(): void {
-    const changed = new Set<string>();
-    for (const [key, sum] of this.checksums()) if (this.before.get(key) !== sum) changed.add(key);
-    this.changedTables = this.before.size === 0 ? new Set() : changed;
+    this.before = this.lookedAt ? this.look() : undefined;
+    this.lookedAt = false;
   }
 
   answer(): MemoryMapAnswer {
     const { target } = this;
-    const { pagingState: state, memory, machine } = target;
-    const tables = listTables(state, memory);
-    const reached = new Set(tables.map(({ physical }) => physical));
-    const { ranges, cut } = this.mapped();
-    const first = this.known.size === 0;
+    const { pagingState: state, machine } = target;
+    this.lookedAt = true;
+    this.objects ??= largeObjects(target.symbols);
+    const look = this.look();
+    const changed = this.changedTables(look);
+    const byAddress = new Map(look.tables.map((table) => [table.physical, table]));
+    const pools = poolsOf(target, (physical) => byAddress.get(physical), changed);
     return {
       mode: MODE_NAMES[state.levels],
       root: toHex(state.root),
       rootName: nameOfTable(target, state.root),
       instructions: machine.instructions,
-      owners: ownersOf(target, tables, ({ physical, level }) =>
-        this.changedTables.has(tableKey(physical, level)),
-      ),
-      mapped: ranges.map((range) =>
-        first || this.known.has(keyOf(range)) ? range : { ...range, changed: true },
-      ),
-      cut,
-      pools: poolsOf(target, (physical) => reached.has(physical)),
+      ...mappings(look.explored),
+      owners: ownersOf(target, { tables: look.tables, pools, objects: this.objects, changed }).map(ownerOf),
+      moreTables: look.moreTables,
+      changes: this.changes(look),
+      pools: pools.map(poolOf),
+      pointers: this.pointers(),
     };
   }
 
-  private mapped(): { ranges: MappedRange[]; cut: boolean } {
+  /**
+   * A part of linear memory, as far as bounded work tells. The first and the last range may reach over its ends.
+   * @param end 0 for the top of the address space
+   */
+  window(start: bigint, end: bigint): Mappings {
     const { pagingState, memory } = this.target;
-    const ranges: MappedRange[] = [];
-    const start = this.now();
-    for (const { start: from, end, physical, pageSize, flags, pages } of leafRuns(pagingState, memory)) {
-      ranges.push({ start: toHex(from), end: toHex(end), physical: toHex(physical), pageSize, flags, pages });
-      if (ranges.length >= MOST_RANGES || this.now() - start > MOST_TIME) return { ranges, cut: true };
-    }
-    return { ranges, cut: false };
+    const top = topOf(pagingState);
+    const to = end === 0n || end > top ? top : end;
+    return mappings(start < to ? explore(pagingState, memory, start, to) : { mapped: [], unexplored: [] });
   }
 
-  /** A number for the contents of each table. */
-  private checksums(): Map<string, number> {
+  private look(): Look {
+    const { pagingState: state, memory } = this.target;
+    const tables = listTables(state, memory, MOST_TABLES);
+    return {
+      tables: tables.slice(0, MOST_TABLES),
+      moreTables: tables.length > MOST_TABLES,
+      explored: explore(state, memory, 0n, topOf(state)),
+      contents: tables.length > MOST_COMPARED ? undefined : this.contents(tables),
+    };
+  }
+
+  private contents(tables: readonly TablePage[]): Map<string, Int32Array> {
     const { pagingState, memory } = this.target;
-    const sums = new Map<string, number>();
-    for (const { physical, level } of listTables(pagingState, memory).slice(0, MOST_RANGES)) {
-      let sum = 0;
-      for (let at = 0; at < 4096; at += 4) sum = (Math.imul(sum, 31) + memory.read32(physical + at)) | 0;
-      sums.set(tableKey(physical, level), sum);
+    const contents = new Map<string, Int32Array>();
+    for (const table of tables) {
+      const words = tableWords(pagingState, memory, table);
+      for (let low = 0; low < words.length; low += 2) words[low] &= ~USE;
+      contents.set(tableKey(table.physical, table.level), words);
     }
-    return sums;
+    return contents;
+  }
+
+  private changedTables({ contents }: Look): (table: TablePage) => boolean {
+    const before = this.before?.contents;
+    if (before === undefined || contents === undefined) return () => false;
+    return ({ physical, level }) => {
+      const [old, now] = [before, contents].map((each) => each.get(tableKey(physical, level)));
+      return old === undefined || now === undefined || old.some((word, index) => word !== now[index]);
+    };
+  }
+
+  private changes({ explored }: Look): MemoryMapAnswer["changes"] {
+    if (this.before === undefined) return [];
+    const changes = changesBetween(this.before.explored, explored).slice(0, MOST_CHANGES);
+    return changes.map(({ mark, ...range }) => ({ ...rangeOf(range), mark }));
+  }
+
+  private pointers(): Pointer[] {
+    const { target } = this;
+    const { cpu } = target.machine;
+    const all: (readonly [Pointer["name"], bigint])[] = [
+      ["RIP", cpu.rip],
+      ["RSP", cpu.getRegister(RSP)],
+    ];
+    if (cpu.cr2 !== 0n) all.push(["CR2", cpu.cr2]);
+    return all.map(([name, linear]) => {
+      const physical = target.physicalOf(linear);
+      return {
+        name,
+        linear: toHex(linear),
+        ...(physical === undefined ? {} : { physical: toHex(physical) }),
+      };
+    });
   }
 }
 
-function keyOf({ start, end, physical, flags }: MappedRange): string {
-  return `${start}-${end}:${physical}:${flags.filter((flag) => flag !== "A" && flag !== "D").join()}`;
+function rangeOf({ start, end }: Range): LinearRange {
+  return { start: toHex(start), end: toHex(end === TOP ? 0n : end) };
+}
+
+function mappings({ mapped, unexplored }: Explored): Mappings {
+  return {
+    mapped: mapped.map(({ physical, pageSize, flags, pages, ...range }) => ({
+      ...rangeOf(range),
+      physical: toHex(physical),
+      pageSize,
+      flags,
+      pages,
+    })),
+    unexplored: unexplored.map(rangeOf),
+  };
+}
+
+function ownerOf({ start, end, linear, ...rest }: PhysicalOwner): Owner {
+  return {
+    ...rest,
+    start: toHex(start),
+    end: toHex(end),
+    ...(linear === undefined ? {} : { linear: toHex(linear) }),
+  };
+}
+
+function poolOf({ start, ...rest }: PoolPages): Pool {
+  return { ...rest, start: toHex(start) };
 }

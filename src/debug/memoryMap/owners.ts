@@ -1,83 +1,141 @@
 /** Who owns physical memory: what the firmware says, what the loader put there, the image's sections, the tables. */
+import { entryCount, entrySize } from "../../paging/layout";
 import type { TablePage } from "../../paging/tables";
 import type { Target } from "../../target/target";
 import { nameOfTable } from "../pageTables/names";
-import type { Owner, OwnerKind } from "../protocol/memoryMap";
-import { toHex } from "../protocol/values";
+import type { OwnerKind, PoolSlot } from "../protocol/memoryMap";
+import { layered } from "./layers";
+import type { LargeObject } from "./objects";
+import type { PoolPages } from "./pools";
 
 const RSP = 4;
 const PAGE = 4096;
-/** Tables that are listed one by one at most. */
-const MOST_TABLES = 2000;
 
-/** E820 types by number (ACPI 6.5, table 15.4). */
-const E820_NAMES: Readonly<Record<number, string>> = {
-  1: "usable RAM",
-  2: "reserved",
-  3: "ACPI tables",
-  4: "ACPI NVS",
-  5: "unusable",
-  7: "persistent",
-};
+/** An owner with its addresses as numbers; the end is exclusive. */
+export interface PhysicalOwner {
+  readonly kind: OwnerKind;
+  readonly label: string;
+  readonly start: number;
+  readonly end: number;
+  readonly level?: number;
+  readonly linear?: bigint;
+  readonly changed?: boolean;
+}
 
-/** Everything that owns memory, the background first. */
-export function ownersOf(
-  target: Target,
-  tables: readonly TablePage[],
-  changed: (table: TablePage) => boolean,
-): Owner[] {
+/** What else is known of the moment. */
+export interface OwnerSources {
+  readonly tables: readonly TablePage[];
+  readonly pools: readonly PoolPages[];
+  readonly objects: readonly LargeObject[];
+  changed(table: TablePage): boolean;
+}
+
+/** Everything that owns memory: lane by lane, each ascending and without overlaps. */
+export function ownersOf(target: Target, sources: OwnerSources): PhysicalOwner[] {
+  const { tables, pools, objects, changed } = sources;
+  const lower = [...largeOnes(target, objects), ...pools.flatMap(poolPages)];
+  const upper = [...tables.map((table) => tableOwner(target, table, changed(table))), ...stack(target)];
   return [
-    ...firmware(target),
-    ...loaded(target),
-    ...sections(target),
-    ...stack(target),
-    ...tables.slice(0, MOST_TABLES).map(
-      (table): Owner => ({
-        ...owner(
-          "table",
-          nameOfTable(target, table.physical) ?? `level ${table.level} table`,
-          table.physical,
-          table.physical + PAGE,
-        ),
-        level: table.level,
-        ...(changed(table) ? { changed: true } : {}),
-      }),
-    ),
+    ...layered([], firmware(target)),
+    ...layered(placed(target), sections(target)),
+    ...joined(layered(lower, upper)),
   ];
 }
 
-function owner(kind: OwnerKind, label: string, start: number, end: number): Owner {
-  return { kind, label, start: toHex(start), end: toHex(end) };
-}
+/** E820 types by number (ACPI 6.5, table 15.4). */
+const E820: Readonly<Record<number, readonly [OwnerKind, string]>> = {
+  1: ["ram", "usable RAM"],
+  2: ["reserved", "reserved"],
+  3: ["acpi", "ACPI tables"],
+  4: ["acpi", "ACPI NVS"],
+  5: ["reserved", "unusable"],
+  7: ["reserved", "persistent memory"],
+};
 
-function firmware({ boot }: Target): Owner[] {
-  return boot.e820.map(({ start, end, type }) =>
-    owner(type === 1 ? "ram" : "reserved", `e820: ${E820_NAMES[type] ?? `type ${type}`}`, start, end),
-  );
-}
-
-function loaded({ boot }: Target): Owner[] {
-  return boot.placements.map(({ name, start, end }) => {
-    const kind: OwnerKind = /ramdisk|initrd/i.test(name)
-      ? "ramdisk"
-      : /segment/i.test(name)
-        ? "image"
-        : "boot";
-    return owner(kind, name, start, end);
+function firmware({ boot }: Target): PhysicalOwner[] {
+  return boot.e820.map(({ start, end, type }) => {
+    const [kind, label] = E820[type] ?? ["reserved", `e820 type ${type}`];
+    return { kind, label, start, end };
   });
 }
 
-function sections({ symbols }: Target): Owner[] {
+/** What the loader put into memory. Segments whose sections are known are told by those. */
+function placed(target: Target): PhysicalOwner[] {
+  const known = sections(target);
+  return target.boot.placements
+    .filter(({ start, end }) => !known.some((section) => section.start >= start && section.end <= end))
+    .map(({ name, start, end }) => ({ kind: kindOfPlacement(name), label: name, start, end }));
+}
+
+function kindOfPlacement(name: string): OwnerKind {
+  if (name === "ramdisk") return "ramdisk";
+  return name.startsWith("kernel segment") ? "data" : "boot";
+}
+
+function sections({ symbols }: Target): PhysicalOwner[] {
   return symbols.sections.flatMap(({ name, address, size, executable }) => {
     const start = symbols.physicalOf(address);
-    return start === undefined ? [] : [owner(executable ? "image" : "data", name, start, start + size)];
+    if (start === undefined) return [];
+    return [{ kind: executable ? "code" : "data", label: name, start, end: start + size }];
   });
+}
+
+function largeOnes({ symbols }: Target, objects: readonly LargeObject[]): PhysicalOwner[] {
+  return objects.flatMap(({ name, address, size }) => {
+    const start = symbols.physicalOf(address);
+    return start === undefined ? [] : [{ kind: "object", label: name, start, end: start + size }];
+  });
+}
+
+function poolPages({ name, start, slots }: PoolPages): PhysicalOwner[] {
+  const owner = (slot: PoolSlot, index: number): PhysicalOwner => ({
+    kind: "pool",
+    label: `${name}: ${slot.state}`,
+    start: start + index * PAGE,
+    end: start + (index + 1) * PAGE,
+  });
+  return slots.map(owner);
+}
+
+const TABLE_NAMES = ["", "PT", "PD", "PDPT", "PML4", "PML5"] as const;
+
+/** "early_level4_pgt", or what a table is at its level. */
+function tableOwner(target: Target, table: TablePage, changed: boolean): PhysicalOwner {
+  const { physical, level, address } = table;
+  const { levels } = target.pagingState;
+  return {
+    kind: "table",
+    label: nameOfTable(target, physical) ?? TABLE_NAMES[level],
+    start: physical,
+    end: physical + entryCount(levels, level) * entrySize(levels),
+    level,
+    linear: address,
+    ...(changed ? { changed } : {}),
+  };
 }
 
 /** The page that RSP points into. */
-function stack(target: Target): Owner[] {
-  const physical = target.physicalOf(target.machine.cpu.getRegister(RSP) - 1n);
+function stack(target: Target): PhysicalOwner[] {
+  const physical = target.physicalOf(BigInt.asUintN(64, target.machine.cpu.getRegister(RSP) - 1n));
   if (physical === undefined) return [];
   const start = physical - (physical % PAGE);
-  return [owner("stack", "stack (where RSP points)", start, start + PAGE)];
+  return [{ kind: "stack", label: "stack", start, end: start + PAGE }];
+}
+
+/** Pages that follow each other and have the same to say as one. */
+function joined(owners: readonly PhysicalOwner[]): PhysicalOwner[] {
+  const result: PhysicalOwner[] = [];
+  for (const owner of owners) {
+    const last = result.at(-1);
+    const same =
+      last !== undefined &&
+      last.end === owner.start &&
+      last.kind === owner.kind &&
+      last.label === owner.label &&
+      last.level === owner.level &&
+      last.changed === owner.changed;
+    if (same) result[result.length - 1] = { ...last, end: owner.end };
+    else result.push(owner);
+  }
+  return result;
 }

@@ -10,6 +10,7 @@ import type { TableRows as Answer, Filter, RevealAnswer, TableRow } from "../pro
 import { toHex } from "../protocol/values";
 import { MOST_COMPARED, TableChanges } from "./changes";
 import { nameOfTable, placeText } from "./names";
+import { OTHER_FORMAT_ID, otherFormatRow, otherFormatRows } from "./otherFormat";
 import type { Span, TablePlace } from "./places";
 import { TableRows, type WatchedRange } from "./rows";
 
@@ -57,9 +58,15 @@ export class PageTables {
   rows({ parent, start, count, filter }: RowsQuery, watched: readonly WatchedRange[]): Answer {
     if (parent === undefined) return { rows: [this.rootRow()], total: 1 };
     if (this.target.pagingState.levels === 0) return { rows: [], total: 0 };
+    if (parent === OTHER_FORMAT_ID) {
+      const all = otherFormatRows(this.target, this.changes);
+      return { rows: all.slice(start, start + count), total: all.length };
+    }
     const rows = this.reader(filter, watched);
     const { table, spans, whole } = this.spansBelow(rows, parent);
     const remarks = whole ? rows.remarks(table, spans) : [];
+    const other = parent === "root" && filter === "none" ? otherFormatRow(this.target) : undefined;
+    if (other !== undefined) remarks.push(other);
     return {
       rows: [
         ...spans.slice(start, start + count).map((span) => rows.row(table, span)),

@@ -33,9 +33,11 @@ export interface Span {
 export class TablePlaces {
   private readonly raw: RawEntry = { low: 0, high: 0 };
 
+  /** @param ordered where a page stands in the order in which pages continue each other: by its physical address */
   constructor(
     readonly state: PagingState,
     private readonly memory: TableMemory,
+    private readonly ordered: (physical: number) => number = (physical) => physical,
   ) {}
 
   root(): TablePlace {
@@ -121,25 +123,25 @@ export class TablePlaces {
       const decoded = this.decoded(table, index);
       if (present && !wanted(decoded, index)) continue;
       const last = spans.at(-1);
-      const joined = last === undefined ? undefined : join(last, index, decoded);
+      const joined = last === undefined ? undefined : this.join(last, index, decoded);
       if (joined === undefined) spans.push({ first: index, last: index, decoded, same: false });
       else spans[spans.length - 1] = joined;
     }
     return spans;
   }
-}
 
-/** A span and the entry behind it as one: pages that continue each other, or entries that are equal. */
-function join(span: Span, index: number, next: DecodedEntry): Span | undefined {
-  const { first, last, decoded, same } = span;
-  if (index !== last + 1 || decoded.kind === "not-present" || decoded.kind !== next.kind) return undefined;
-  if (decoded.reserved.length + next.reserved.length > 0) return undefined;
-  if (decoded.flags.join() !== next.flags.join()) return undefined;
-  if ((same || first === last) && next.address === decoded.address)
-    return { ...span, last: index, same: true };
-  if (same || decoded.kind !== "page") return undefined;
-  const expected = decoded.address + (index - first) * pageBytes(decoded);
-  return next.address === expected ? { ...span, last: index } : undefined;
+  /** A span and the entry behind it as one: pages that continue each other, or entries that are equal. */
+  private join(span: Span, index: number, next: DecodedEntry): Span | undefined {
+    const { first, last, decoded, same } = span;
+    if (index !== last + 1 || decoded.kind === "not-present" || decoded.kind !== next.kind) return undefined;
+    if (decoded.reserved.length + next.reserved.length > 0) return undefined;
+    if (decoded.flags.join() !== next.flags.join()) return undefined;
+    if ((same || first === last) && next.address === decoded.address)
+      return { ...span, last: index, same: true };
+    if (same || decoded.kind !== "page") return undefined;
+    const expected = this.ordered(decoded.address) + (index - first) * pageBytes(decoded);
+    return this.ordered(next.address) === expected ? { ...span, last: index } : undefined;
+  }
 }
 
 const PAGE_BYTES = { "4K": 2 ** 12, "2M": 2 ** 21, "4M": 2 ** 22, "1G": 2 ** 30 } as const;

@@ -5,12 +5,15 @@ import { type DecodedEntry, describeEntry } from "../../paging/entry";
 import { ENTRY_NAMES, entrySize } from "../../paging/layout";
 import type { Target } from "../../target/target";
 import { bytesInWords, hex64, plural } from "../../target/values";
+import { isGuestKernelEntry } from "../../xen/entryRules";
+import { isTableType, typeInWords } from "../../xen/pageInfo";
 import { toHex } from "../protocol/values";
-import { nameOfTable, placeText } from "./names";
+import { domainAddress, nameOfTable, ownerText, placeText, useText } from "./names";
 import { pageBytes, type Span, type TablePlace, type TablePlaces } from "./places";
 
 /** Other ways to a table that are named; there can be thousands. */
 const NAMED_ALIASES = 3;
+const FRAME = 4096;
 
 /** What a row tells of, beside its entries. */
 export interface RowFacts {
@@ -45,17 +48,19 @@ export function descriptionOf(
   if (decoded.kind === "table") {
     const equal = count === 1 ? "" : ` · ${count} equal entries`;
     const alias = aliases.length === 0 ? "" : ` · alias: also ${listed(aliases)}`;
-    return `→ ${placeText(target, decoded.address)}${flags} · ${where}${equal}${alias}`;
+    const pin = isPinned(target, decoded.address) ? " · pinned" : "";
+    return `→ ${placeText(target, decoded.address)}${flags} · ${where}${equal}${pin}${alias}`;
   }
+  const use = count === 1 ? tableUse(target, decoded.address) : "";
   const pages = count === 1 ? decoded.pageSize : `${count} × ${decoded.pageSize}`;
   const name = nameOfPage(target, decoded);
   const to =
     count === 1
-      ? `${toHex(decoded.address)}${name}`
+      ? `${toHex(decoded.address)}${name}${ownerOf(target, decoded.address)}`
       : same
         ? `${toHex(decoded.address)} each${name}`
-        : `${toHex(decoded.address)}–${toHex(decoded.address + count * pageBytes(decoded))}`;
-  return `${where} → ${to} · ${pages}${flags}`;
+        : rangeOf(target, decoded, count);
+  return `${where} → ${to} · ${pages}${flags}${use}`;
 }
 
 /** Markdown. */
@@ -87,6 +92,7 @@ export function tooltipOf(target: Target, places: TablePlaces, facts: RowFacts):
       `Memory holds \`${hex64(unloaded)}\` by now, which the CPU takes with the next load of CR3 (SDM vol. 3A, 4.4.1).`,
     );
   }
+  if (decoded.present && count === 1) lines.push(...hypervisorText(target, decoded));
   if (changes.length > 0) lines.push(changeText(places, changes, count));
   if (aliases.length > 0) lines.push(`*alias*: the table is also reached by ${listed(aliases)}`);
   return lines.join("\n\n");
@@ -96,6 +102,48 @@ function changeText(places: TablePlaces, changes: readonly EntryChange[], count:
   const [{ kind, old }] = changes;
   if (count === 1) return `*${kind} since the last stop*: was \`${entryText(places, old)}\``;
   return `*${changes.length} of ${count} entries changed since the last stop*`;
+}
+
+/** Pages that continue each other: by their physical addresses, or by the guest's frames. */
+function rangeOf(target: Target, decoded: DecodedEntry, count: number): string {
+  const first = ownerText(target, decoded.address);
+  if (target.xen === undefined || first === "the hypervisor's") {
+    const end = decoded.address + count * pageBytes(decoded);
+    return `${toHex(decoded.address)}–${toHex(end)}${first === undefined ? "" : ` (${first})`}`;
+  }
+  const last = domainAddress(target, decoded.address) / FRAME + count * (pageBytes(decoded) / FRAME) - 1;
+  return `${first}–${toHex(last)}`;
+}
+
+/** What a hypervisor knows of what an entry leads to. */
+function hypervisorText(target: Target, { address, value }: DecodedEntry): string[] {
+  if (target.xen === undefined) return [];
+  const use = useText(target, address);
+  const lines = [use === undefined ? "The frame is the hypervisor's own." : `The frame is ${use}.`];
+  const entry = { low: Number(BigInt.asIntN(32, value)), high: Number(BigInt.asIntN(32, value >> 32n)) };
+  if (isGuestKernelEntry(entry.low, entry.high)) {
+    lines.push(
+      "Bit 52 is the hypervisor's mark: the guest wrote the entry without US, for its kernel alone.",
+    );
+  }
+  return lines;
+}
+
+function isPinned({ xen }: Target, physical: number): boolean {
+  return xen?.pages.info.isPinned(Math.floor(physical / FRAME)) ?? false;
+}
+
+function ownerOf(target: Target, physical: number): string {
+  const owner = ownerText(target, physical);
+  return owner === undefined ? "" : ` (${owner})`;
+}
+
+/** Of a page that is a table of the hypervisor's guest: what it is in use as. */
+function tableUse({ xen }: Target, physical: number): string {
+  const mfn = Math.floor(physical / FRAME);
+  if (xen === undefined || xen.pages.info.countOf(mfn) === 0) return "";
+  const type = xen.pages.info.typeOf(mfn);
+  return isTableType(type) ? ` · ${typeInWords(type)}` : "";
 }
 
 /** The symbol that a page begins with, where it is one that stands there by itself. */

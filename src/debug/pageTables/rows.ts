@@ -11,7 +11,7 @@ import { FILTERS, type Filter, type TableRow } from "../protocol/tables";
 import { toHex } from "../protocol/values";
 import type { TableChanges } from "./changes";
 import { LeafFilter, SEARCH_BUDGET } from "./leafFilter";
-import { entryName } from "./names";
+import { domainAddress, entryName } from "./names";
 import { type Span, type TablePlace, TablePlaces } from "./places";
 import { descriptionOf, labelOf, type RowFacts, tooltipOf } from "./rowText";
 
@@ -37,7 +37,7 @@ export class TableRows {
 
   constructor(private readonly view: TreeView) {
     const { pagingState, memory } = view.target;
-    this.places = new TablePlaces(pagingState, memory);
+    this.places = new TablePlaces(pagingState, memory, (physical) => domainAddress(view.target, physical));
     this.leaves = new LeafFilter(view.filter, pagingState, memory);
   }
 

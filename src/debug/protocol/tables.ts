@@ -19,7 +19,17 @@ const filter = v.optional(v.picklist(Object.keys(FILTERS) as Filter[]), "none");
 export interface TableRow {
   /** Stable from stop to stop: the path of entry indexes from the root, "root/511/510", a run as "root/0/3-17". */
   readonly id: string;
-  readonly kind: "root" | "table" | "page" | "run" | "not-present" | "malformed" | "absent" | "message";
+  readonly kind:
+    | "root"
+    | "table"
+    | "page"
+    | "run"
+    | "not-present"
+    | "malformed"
+    | "absent"
+    | "message"
+    /** The root page, or an entry of it, as another paging mode would read it. */
+    | "other-format";
   /** "PML4E 272", "PDE 0–511". */
   readonly label: string;
   /** The entry by its table: "early_level4_pgt[272]"; of the root the table. */

@@ -10,7 +10,7 @@ import type { WatchedRange } from "../pageTables/rows";
 import { walkAnswer } from "../pageTables/walk";
 import type { CheckedOf } from "../protocol/declare";
 import { EVENTS } from "../protocol/events";
-import { MEMORY_MAP } from "../protocol/memoryMap";
+import { MEMORY_MAP, MEMORY_MAP_WINDOW } from "../protocol/memoryMap";
 import {
   HOVER,
   MEMORY_PAGE,
@@ -83,6 +83,7 @@ export function registerViewRequests(session: Session): void {
     memoryPage(session.debuggee.target, session.parts.pageTables, physical),
   );
   dispatcher.on(MEMORY_MAP, () => session.parts.memoryMap.answer());
+  dispatcher.on(MEMORY_MAP_WINDOW, ({ start, end }) => session.parts.memoryMap.window(start, end));
   dispatcher.on(EVENTS, (query) => session.parts.eventLog.rows(query, session.debuggee.sources));
 }
 

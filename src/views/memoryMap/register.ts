@@ -1,8 +1,8 @@
 /** The Memory Map view: its page, and the messages to and from it. */
 import * as v from "valibot";
 import * as vscode from "vscode";
-import { fromPage, type ToPage } from "../../../webview/messages";
-import { MEMORY_MAP } from "../../debug/protocol/memoryMap";
+import { type FromPage, fromPage, mapMessage, type ToPage, windowMessage } from "../../../webview/messages";
+import { MEMORY_MAP, MEMORY_MAP_WINDOW } from "../../debug/protocol/memoryMap";
 import { ask } from "../ask";
 import type { Sessions } from "../sessions";
 
@@ -53,12 +53,25 @@ class MemoryMapView implements vscode.WebviewViewProvider, vscode.Disposable {
   private take(message: unknown): void {
     const read = v.safeParse(fromPage, message);
     if (!read.success) return;
-    if (read.output.type === "ready") {
-      void this.refresh();
-      return;
+    const request = read.output;
+    switch (request.type) {
+      case "ready":
+        void this.refresh();
+        break;
+      case "window":
+        void this.explore(request);
+        break;
+      case "command":
+        void vscode.commands.executeCommand(`pagewalk.${request.command}`, request.argument);
     }
-    const { command, argument } = read.output;
-    void vscode.commands.executeCommand(`pagewalk.${command}`, argument);
+  }
+
+  private async explore({ start, end }: Extract<FromPage, { type: "window" }>): Promise<void> {
+    const { session, state } = this.sessions;
+    if (session === undefined || state !== "stopped") return;
+    await this.postOrTell(async () =>
+      windowMessage({ start, end }, await ask(session, MEMORY_MAP_WINDOW, { start, end })),
+    );
   }
 
   private async refresh(): Promise<void> {
@@ -67,23 +80,19 @@ class MemoryMapView implements vscode.WebviewViewProvider, vscode.Disposable {
     const { session, state } = sessions;
     this.post({ type: "state", state: state ?? "none" });
     if (session === undefined || state !== "stopped") return;
-    try {
-      const map = await ask(session, MEMORY_MAP, {});
-      this.post({
-        type: "map",
-        map: {
-          ...map,
-          owners: [...map.owners],
-          pools: map.pools.map((pool) => ({ ...pool, reached: [...pool.reached] })),
-          mapped: map.mapped.map((range) => ({ ...range, flags: [...range.flags] })),
-        },
-      });
-    } catch (error) {
-      this.post({ type: "problem", text: error instanceof Error ? error.message : String(error) });
-    }
+    await this.postOrTell(async () => mapMessage(await ask(session, MEMORY_MAP, {})));
     if (this.wanted !== undefined) {
       this.post(this.wanted);
       this.wanted = undefined;
+    }
+  }
+
+  /** Posts what the adapter answers, or why it does not. */
+  private async postOrTell(message: () => Promise<ToPage>): Promise<void> {
+    try {
+      this.post(await message());
+    } catch (error) {
+      this.post({ type: "problem", text: error instanceof Error ? error.message : String(error) });
     }
   }
 

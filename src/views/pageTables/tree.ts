@@ -24,6 +24,7 @@ const ICONS: Readonly<Record<TableRow["kind"], string>> = {
   malformed: "error",
   absent: "dash",
   message: "info",
+  "other-format": "arrow-swap",
 };
 
 const MARKS = {

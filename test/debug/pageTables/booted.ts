@@ -1,4 +1,4 @@
-/** Targets for tests of what a debugger shows of page tables: early-fault booted to a place, and tables made by hand. */
+/** Targets for tests of what a debugger shows of page tables: programs booted to a place, and tables made by hand. */
 import { readFile } from "node:fs/promises";
 import { PageTables } from "../../../src/debug/pageTables/pageTables";
 import type { Filter, TableRow } from "../../../src/debug/protocol/tables";
@@ -12,7 +12,7 @@ const files = {
   readGuest: (path: string) => readFile(`${ROOT}/guests/${path}`),
 };
 
-/** early-fault under a debugger's tree, which learns of stops as a session tells it. */
+/** A program under a debugger's tree, which learns of stops as a session tells it. */
 export class BootedTables {
   readonly tables: PageTables;
   readonly events: MachineEvent[] = [];
@@ -22,10 +22,14 @@ export class BootedTables {
     this.tables = new PageTables(target);
   }
 
-  static async boot(settings: Record<string, string> = {}, memory?: number): Promise<BootedTables> {
+  static async boot(
+    settings: Record<string, string> = {},
+    memory?: number,
+    program = "early-fault",
+  ): Promise<BootedTables> {
     const target = await launch(
       {
-        program: "early-fault",
+        program,
         settings: new Map(Object.entries(settings)),
         entry: "auto",
         tlb: "max",

@@ -19,7 +19,11 @@ export class HandmadeTables {
     const target = {
       pagingState: this.state,
       memory: Object.assign(this.memory, { isRam: () => true }),
-      machine: { cpu: { cr3: BigInt(this.state.root) }, instructions: 0 },
+      machine: {
+        cpu: { cr3: BigInt(this.state.root) },
+        instructions: 0,
+        model: { features: { pae: false } },
+      },
       symbols: { nameOfPhysical: () => undefined, sizeOf: () => undefined, addressOf: () => undefined },
     };
     this.tables = new PageTables(target as unknown as Target);
