@@ -3,9 +3,8 @@ import type { FrameOrder } from "../../xen/machineFrames";
 import { UsageError } from "../errors";
 import type { SettingDeclaration, Settings } from "../settings";
 import { MIB } from "../values";
-import { patchBootSettings } from "./handover";
+import { FRAMES, PTWR, patchBootSettings } from "./handover";
 import type { BootProgram, Handover, ProgramPlan } from "./program";
-import { FRAMES, PTWR } from "./xenP2m";
 
 /** What only a hypervisor minds. */
 const XEN_DEFECTS = ["writable-table", "writable-alias", "direct-write"];
