@@ -7,7 +7,7 @@ import type { PhysicalMemory, PhysicalRange } from "../machine/memory";
 import type { StartState } from "../machine/startState";
 import { type ElfImage, parseElf } from "../symbols/elf";
 import { Symbols } from "../symbols/symbols";
-import type { Domain } from "../xen/domainBuilder";
+import type { Domain } from "../xen/domain";
 import { bootElfEntry } from "./elfEntry";
 import { chooseEntry, type EntryMethod, type SupportedEntry } from "./entry";
 import { ImageError, UsageError } from "./errors";

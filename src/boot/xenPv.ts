@@ -5,7 +5,8 @@
 
 import type { ElfImage } from "../symbols/elf";
 import { Symbols } from "../symbols/symbols";
-import { buildDomain, type Domain, type PvImage } from "../xen/domainBuilder";
+import type { Domain, PvImage } from "../xen/domain";
+import { buildDomain } from "../xen/domainBuilder";
 import { DomainError } from "../xen/errors";
 import type { FrameOrder } from "../xen/machineFrames";
 import { cString } from "./bytes";

@@ -14,7 +14,7 @@ import type { Hypervisor } from "../machine/hypervisor";
 import type { Machine } from "../machine/machine";
 import { ACCESS_WRITE } from "../paging/state";
 import { ERRNO, errnoText, type GuestAbi, HYPERCALL_NAMES, HYPERCALL_VECTOR, IRET } from "./abi";
-import type { Domain } from "./domainBuilder";
+import type { Domain } from "./domain";
 import { Emulation } from "./emulation";
 import { Rejection } from "./errors";
 import { GuestMemory } from "./guestMemory";

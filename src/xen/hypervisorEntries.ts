@@ -4,7 +4,7 @@
  */
 import type { PhysicalMemory } from "../machine/memory";
 import type { GuestAbi } from "./abi";
-import type { Domain } from "./domainBuilder";
+import type { Domain } from "./domain";
 import { ACCESSED, DIRTY, frameOf, PAGE_SIZE_BIT, PRESENT, USER, WRITABLE } from "./entryRules";
 import type { HypervisorEntries } from "./pageTypes";
 

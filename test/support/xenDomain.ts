@@ -3,7 +3,8 @@ import { parseCpu } from "../../src/machine/cpu/model";
 import type { MachineEvent } from "../../src/machine/events";
 import { Machine } from "../../src/machine/machine";
 import { HYPERCALL_VECTOR, NOTE } from "../../src/xen/abi";
-import { buildDomain, type Domain, type DomainOptions, type PvImage } from "../../src/xen/domainBuilder";
+import type { Domain, DomainOptions, PvImage } from "../../src/xen/domain";
+import { buildDomain } from "../../src/xen/domainBuilder";
 import { Xen } from "../../src/xen/hypervisor";
 import type { RawNote } from "../../src/xen/notes";
 

@@ -1,7 +1,8 @@
 /** A 32-bit PAE domain as its builder makes it. */
 import { describe, expect, test } from "vitest";
 import { NOTE } from "../../src/xen/abi";
-import { buildDomain, type DomainOptions } from "../../src/xen/domainBuilder";
+import type { DomainOptions } from "../../src/xen/domain";
+import { buildDomain } from "../../src/xen/domainBuilder";
 import type { RawNote } from "../../src/xen/notes";
 import { image32, numberNote, OPTIONS, TestDomain, textNote, VIRT_BASE_32 } from "../support/xenDomain";
 

@@ -3,7 +3,8 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Walk, walkLinear } from "../../src/paging/walk";
 import { NOTE } from "../../src/xen/abi";
-import { buildDomain, type DomainOptions } from "../../src/xen/domainBuilder";
+import type { DomainOptions } from "../../src/xen/domain";
+import { buildDomain } from "../../src/xen/domainBuilder";
 import { MachineFrames } from "../../src/xen/machineFrames";
 import { readNotes } from "../../src/xen/notes";
 import {

@@ -3,7 +3,7 @@ import { entryCount, entrySize } from "../../paging/layout";
 import type { TablePage } from "../../paging/tables";
 import type { Symbols } from "../../symbols/symbols";
 import type { Target } from "../../target/target";
-import type { Domain } from "../../xen/domainBuilder";
+import type { Domain } from "../../xen/domain";
 import { nameOfTable, useText } from "../pageTables/names";
 import type { OwnerKind, PoolSlot } from "../protocol/memoryMap";
 import { layered } from "./layers";

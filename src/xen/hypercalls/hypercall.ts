@@ -1,6 +1,6 @@
 /** What a hypercall is given and answers. */
 import type { GuestAbi } from "../abi";
-import type { Domain } from "../domainBuilder";
+import type { Domain } from "../domain";
 import type { GuestMemory } from "../guestMemory";
 import type { PageTypes } from "../pageTypes";
 import type { Vcpu } from "../vcpu";

@@ -1,6 +1,6 @@
 /** What else a guest asks: versions and features, memory, console, scheduling. */
 import { FEATURE_DOM0, OFFERED_FEATURES } from "../abi";
-import { ascii } from "../domainBuilder";
+import { ascii } from "../domainMemory";
 import { Rejection } from "../errors";
 import { type Answer, counted, done, type Handler, hex } from "./hypercall";
 
