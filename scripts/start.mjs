@@ -25,18 +25,24 @@ if (code !== undefined) {
 function sampleFolder() {
   const made = mkdtempSync(join(tmpdir(), "pagewalk-sample-"));
   mkdirSync(join(made, ".vscode"));
-  const boot = (name, more) => ({
+  const boot = (program, about, more) => ({
     type: "pagewalk",
     request: "launch",
-    name,
-    program: "early-fault",
+    name: `Boot ${program}${about}`,
+    program,
     ...more,
   });
   const configurations = [
-    boot("Boot early-fault"),
-    boot("Boot early-fault, small pool", { memory: "32G", settings: { pool: 4, ramdisk: "20G" } }),
-    boot("Boot early-fault, without NX", { cpu: "qemu64,-nx" }),
-    boot("Boot early-fault, prototype of 2012", { settings: { revision: "prototype" } }),
+    boot("early-fault", ""),
+    boot("early-fault", ", small pool", { memory: "32G", settings: { pool: 4, ramdisk: "20G" } }),
+    boot("early-fault", ", without NX", { cpu: "qemu64,-nx" }),
+    boot("early-fault", ", prototype of 2012", { settings: { revision: "prototype" } }),
+    boot("i386-paravirt", ", one root page in two formats", { settings: { variant: "native-pae" } }),
+    boot("i386-paravirt", " on Xen", { settings: { variant: "xen-pae" } }),
+    boot("direct-map", ""),
+    boot("direct-map", " on Xen", { memory: "64M", settings: { variant: "xen" } }),
+    boot("xen-p2m", "", { memory: "64M" }),
+    boot("xen-p2m", ", its tables mapped writable", { memory: "64M", settings: { defect: "no-mask" } }),
   ];
   writeFileSync(
     join(made, ".vscode/launch.json"),

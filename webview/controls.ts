@@ -1,4 +1,5 @@
 /** Buttons, wheel and keys: what the user does with the picture as a whole. */
+import type { SpaceName } from "../src/debug/protocol/memoryMap";
 import { moveFocus } from "./roving";
 import { html } from "./svg";
 
@@ -11,6 +12,7 @@ export interface Actions {
   boot(): void;
   goTo(text: string): void;
   showAsTable(asTable: boolean): void;
+  showMachine(machine: boolean): void;
 }
 
 const STEP = 1.6;
@@ -27,6 +29,8 @@ export function connect(picture: HTMLElement, asTable: boolean, actions: Actions
   const check = element("as-table") as HTMLInputElement;
   check.checked = asTable;
   check.addEventListener("change", () => actions.showAsTable(check.checked));
+  const machine = element("machine") as HTMLInputElement;
+  machine.addEventListener("change", () => actions.showMachine(machine.checked));
   const field = element("address") as HTMLInputElement;
   field.addEventListener("keydown", (event) => {
     if (event.key === "Enter") actions.goTo(field.value.trim());
@@ -35,6 +39,13 @@ export function connect(picture: HTMLElement, asTable: boolean, actions: Actions
     passive: false,
   });
   picture.addEventListener("keydown", (event) => key(event, check.checked, actions));
+}
+
+/** Offers the choice of addresses where there is one. */
+export function showSpace(space: SpaceName | undefined): void {
+  const machine = element("machine") as HTMLInputElement;
+  machine.hidden = space === undefined;
+  machine.checked = space === "machine";
 }
 
 /** A part of the page by its ID. */

@@ -103,7 +103,9 @@ export function factsOf(selection: Selection): Fact[] {
       return [
         ["Physical", rangeText(item)],
         ["Size", sizeText(item.last - item.first)],
+        ...given("Machine", item.machine),
         ...given("Table of level", item.level),
+        ...given("Frame", item.use),
         ...given("Translates from", item.linear),
         ...given("Since the last stop", item.changed === true ? "changed" : undefined),
       ];
@@ -112,6 +114,7 @@ export function factsOf(selection: Selection): Fact[] {
       return [
         ["Linear", rangeText(item)],
         ["Physical", rangeText({ first: item.from, last: item.from + size })],
+        ...given("Machine", item.machine && `${item.machine}, of the first page`),
         ["Pages", `${item.pages} × ${item.pageSize}, ${sizeText(size)}`],
         ["Flags", item.flags.join(" ")],
         ...given(
@@ -153,15 +156,18 @@ export function actionsOf({ kind, item }: Selection): Action[] {
   const viewMemory = (physical: string): Action => ["View memory", "viewMemory", physical];
   switch (kind) {
     case "owner":
-      return [...(item.linear === undefined ? [] : [showInTree(item.linear)]), viewMemory(item.start)];
+      return [
+        ...(item.linear === undefined ? [] : [showInTree(item.linear)]),
+        viewMemory(item.machine ?? item.start),
+      ];
     case "slot":
       return [viewMemory(item.start)];
     case "mapped":
-      return [showInTree(item.start), walk(item.start), viewMemory(item.physical)];
+      return [showInTree(item.start), walk(item.start), viewMemory(item.machine ?? item.physical)];
     case "pointer":
       return [
         walk(item.start),
-        ...(item.physical === undefined ? [] : [viewMemory(addressText(item.physical))]),
+        ...(item.physical === undefined ? [] : [viewMemory(item.machine ?? addressText(item.physical))]),
       ];
     default:
       return [walk(item.start)];

@@ -6,7 +6,7 @@ import {
   vsCodeTextField,
 } from "@vscode/webview-ui-toolkit";
 import * as v from "valibot";
-import { connect, element } from "./controls";
+import { connect, element, showSpace } from "./controls";
 import { notesOf } from "./describe";
 import { details, legend } from "./details";
 import { draw } from "./drawing";
@@ -64,6 +64,7 @@ class Page {
       showAll: () => this.setWindow(WHOLE),
       boot: () => this.post({ type: "command", command: "debugProgram" }),
       goTo: (text) => this.goToText(text),
+      showMachine: (machine) => this.post({ type: "space", space: machine ? "machine" : "domain" }),
       showAsTable: (asTable) => {
         this.asTable = asTable;
         this.draw();
@@ -125,6 +126,7 @@ class Page {
     this.model = model;
     this.selected = selected && byKey(model, keyOf(selected));
     this.draw();
+    showSpace(model.data.space);
     this.status.textContent = notesOf(model).join(" ");
   }
 

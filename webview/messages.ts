@@ -6,6 +6,7 @@ import {
   type MemoryMapAnswer,
   OWNER_KINDS,
   SLOT_STATES,
+  SPACES,
 } from "../src/debug/protocol/memoryMap";
 
 const hex = v.pipe(v.string(), v.regex(/^0x[0-9a-f]{1,16}$/));
@@ -21,12 +22,15 @@ const owner = v.object({
   end: hex,
   level: v.optional(level),
   linear: v.optional(hex),
+  machine: v.optional(hex),
+  use: v.optional(v.string()),
   changed: v.optional(v.boolean()),
 });
 
 const mapped = v.object({
   ...linearRange,
   physical: hex,
+  machine: v.optional(hex),
   pageSize: v.string(),
   flags: v.array(v.string()),
   pages: count,
@@ -58,6 +62,7 @@ export const mapSchema = v.object({
   mode: v.string(),
   root: hex,
   rootName: v.optional(v.string()),
+  space: v.optional(v.picklist(SPACES)),
   instructions: count,
   ...mappings,
   owners: v.array(owner),
@@ -65,7 +70,12 @@ export const mapSchema = v.object({
   changes: v.array(change),
   pools: v.array(pool),
   pointers: v.array(
-    v.object({ name: v.picklist(["RIP", "RSP", "CR2"]), linear: hex, physical: v.optional(hex) }),
+    v.object({
+      name: v.picklist(["RIP", "RSP", "CR2"]),
+      linear: hex,
+      physical: v.optional(hex),
+      machine: v.optional(hex),
+    }),
   ),
 });
 export type MapData = v.InferOutput<typeof mapSchema>;
@@ -106,5 +116,7 @@ export const fromPage = v.variant("type", [
   v.object({ type: v.literal("command"), command: v.picklist(PAGE_COMMANDS), argument: v.optional(hex) }),
   /** The mappings of a part that the map has left unexplored. */
   v.object({ type: v.literal("window"), ...linearRange }),
+  /** The map in other addresses. */
+  v.object({ type: v.literal("space"), space: v.picklist(SPACES) }),
 ]);
 export type FromPage = v.InferOutput<typeof fromPage>;

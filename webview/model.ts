@@ -35,6 +35,7 @@ export interface PointerItem {
   readonly linear: bigint;
   /** Absent where it is not mapped. */
   readonly physical?: bigint;
+  readonly machine?: string;
 }
 export interface PoolItem {
   readonly name: string;
@@ -73,11 +74,12 @@ export function modelOf(data: MapData): Model {
   const unexplored = data.unexplored.map((range) => ({ ...range, ...spanOf(range) }));
   const mapped = withMarks(data, changes);
   const pools = data.pools.map(poolOf);
-  const pointers = data.pointers.map(({ name, linear, physical }) => ({
+  const pointers = data.pointers.map(({ name, linear, physical, machine }) => ({
     name,
     start: linear,
     linear: BigInt(linear),
     ...(physical === undefined ? {} : { physical: BigInt(physical) }),
+    ...(machine === undefined ? {} : { machine }),
   }));
   const targets = mapped.map(({ first, last, from }) => ({ start: from, end: from + (last - first) }));
   const places = pointers.flatMap(({ physical }) => (physical === undefined ? [] : [physical]));

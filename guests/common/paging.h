@@ -11,6 +11,7 @@
 #endif
 
 #define PAGE_SIZE 4096
+#define PAGE_SHIFT 12
 #define PMD_SHIFT 21
 #define PUD_SHIFT 30
 #define PGDIR_SHIFT 39

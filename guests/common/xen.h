@@ -40,7 +40,7 @@ struct trap_info {
 #define MMU_MACHPHYS_UPDATE 1
 
 struct mmu_update {
-	u64 ptr, val;
+	u64 ptr, val;	/* machine address of an entry */
 };
 
 /* update_va_mapping */
@@ -55,6 +55,7 @@ struct mmu_update {
 #define MMUEXT_UNPIN_TABLE 4
 #define MMUEXT_NEW_BASEPTR 5
 #define MMUEXT_TLB_FLUSH_LOCAL 6
+#define MMUEXT_INVLPG_LOCAL 7
 
 struct mmuext_op {
 	u32 cmd;
@@ -91,7 +92,6 @@ struct xen_machphys_mapping {
 
 /* Up to four arguments; negative results are error numbers. */
 long hypercall(unsigned number, xen_word a, xen_word b, xen_word c, xen_word d);
-
 /* xen_console.c: ends the machine; 0 says that all went well. */
 void __attribute__((noreturn)) shut_down(u32 reason);
 

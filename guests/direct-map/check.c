@@ -10,25 +10,7 @@
 /* Odd in pages, so that the indexes of all levels change from sample to sample. */
 #define SAMPLE_DISTANCE (16385 * (u64)PAGE_SIZE)
 
-#define PAGE_SHIFT 12
-
 static u64 wrong;
-
-/* The entry that maps an address, and how many bits of the address it leaves alone; NULL where none does. */
-static const u64 *lookup_address(u64 address, unsigned *shift)
-{
-	const u64 *table = init_level4_pgt;
-
-	for (*shift = PGDIR_SHIFT;; *shift -= 9) {
-		const u64 *entry = &table[(address >> *shift) & (PTRS_PER_TABLE - 1)];
-
-		if (!(*entry & _PAGE_PRESENT))
-			return NULL;
-		if (*shift == PAGE_SHIFT || (*entry & _PAGE_PSE))
-			return entry;
-		table = table_va(paging->entry_physical(*entry));
-	}
-}
 
 static void report(u64 page)
 {

@@ -3,16 +3,19 @@
 #include "direct_map.h"
 #include "paging_hooks.h"
 
-static u64 fix_to_virt(unsigned slot)
+u64 fix_to_virt(unsigned slot)
 {
 	return __START_KERNEL_map + PUD_SIZE + L2_FIXMAP * PMD_SIZE + slot * PAGE_SIZE;
 }
 
 void *early_ioremap(unsigned slot, u64 physical)
 {
-	u64 entry = paging->make_entry(physical, __PAGE_KERNEL & ~_PAGE_GLOBAL);
+	u64 flags = __PAGE_KERNEL & ~_PAGE_GLOBAL;
 
-	paging->set_entry(&level1_fixmap_pgt[slot], entry, 1);
+	/* Any page may be looked at, tables in use too. */
+	if (slot == FIX_ANY)
+		flags &= ~_PAGE_RW;
+	paging->set_entry(&level1_fixmap_pgt[slot], paging->make_entry(physical, flags), 1);
 	return (void *)fix_to_virt(slot);
 }
 

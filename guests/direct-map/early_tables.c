@@ -6,9 +6,12 @@
 #include "../common/memory.h"
 #include "../common/print.h"
 #include "direct_map.h"
+#include "paging_hooks.h"
 
 /* The next page of the table space, and where that ends. */
 static u64 table_next, table_end;
+
+u64 *new_tables[FIX_SLOTS];
 
 static u64 table_bytes(u64 end, u64 entry_maps)
 {
@@ -37,6 +40,12 @@ void find_early_table_space(u64 end)
 	table_end = table_next + bytes;
 	reserve_memory(table_next, table_end);
 	print("table space: %x-%x for memory up to %x\n", table_next, table_end, end);
+	paging->table_space_found(table_next, table_end);
+}
+
+void release_table_space(void)
+{
+	paging->table_space_left(table_next, table_end);
 }
 
 /* A page of the normal allocator, which here only ever gives. */
@@ -67,12 +76,14 @@ u64 *alloc_low_page(unsigned level, u64 *physical)
 		table = early_ioremap(FIX_TABLE(level), *physical);
 	}
 	record_table_page(level, *physical);
+	new_tables[level] = table;
 	return memset(table, 0, PAGE_SIZE);
 }
 
 /* Drops the alias of the level's new page: from here on nobody can write it through the fixmap. */
 void unmap_low_page(unsigned level)
 {
+	new_tables[level] = NULL;
 	if (after_bootmem)
 		return;
 	early_iounmap(FIX_TABLE(level));

@@ -9,7 +9,7 @@
 
 int after_bootmem;
 
-static int keep(u64 entry)
+static inline int keep(u64 entry)
 {
 	return (entry & _PAGE_PRESENT) && boot_settings.defect != DEFECT_OVERWRITE;
 }
@@ -49,7 +49,7 @@ static void attach_table(u64 *entry, u64 physical, unsigned level, u64 start)
 
 static u64 phys_pte_init(u64 *pte_page, u64 address, u64 end)
 {
-	u64 pages = 0;
+	u64 pages = 0, entry;
 
 	for (unsigned i = pte_index(address); i < PTRS_PER_TABLE; i++, address += PAGE_SIZE) {
 		if (address >= end) {
@@ -60,7 +60,10 @@ static u64 phys_pte_init(u64 *pte_page, u64 address, u64 end)
 			pages += count_of_existing();
 			continue;
 		}
-		paging->set_entry(&pte_page[i], paging->make_entry(address, __PAGE_KERNEL), 1);
+		entry = paging->make_pte(address);
+		if (!entry)
+			continue;
+		paging->set_entry(&pte_page[i], entry, 1);
 		pages++;
 	}
 	update_page_count(1, pages);
@@ -130,7 +133,8 @@ static u64 phys_pud_init(u64 *pud_page, u64 address, u64 end)
 			break;
 		}
 		if (!e820_any_ram(start, next)) {
-			paging->set_entry(pud, 0, 3);
+			if (*pud)
+				paging->set_entry(pud, 0, 3);
 			continue;
 		}
 		if (keep(*pud)) {
@@ -182,6 +186,8 @@ u64 init_memory_mapping(u64 start, u64 end)
 		if (slot_end)
 			mapped_end = slot_end;
 	}
+	if (!after_bootmem)
+		release_table_space();
 	paging->flush_tlb_all();
 	return mapped_end;
 }

@@ -4,6 +4,7 @@
  */
 #include "../common/print.h"
 #include "direct_map.h"
+#include "paging_hooks.h"
 
 #define RECORDED 4096
 #define LEVELS 4
@@ -45,7 +46,9 @@ void record_alias_dropped(unsigned level)
 static int alias_of(u64 physical)
 {
 	for (unsigned slot = 0; slot < FIX_SLOTS; slot++) {
-		if ((level1_fixmap_pgt[slot] & (PTE_PFN_MASK | _PAGE_PRESENT)) == (physical | _PAGE_PRESENT))
+		u64 entry = level1_fixmap_pgt[slot];
+
+		if ((entry & _PAGE_PRESENT) && paging->entry_physical(entry) == physical)
 			return slot;
 	}
 	return -1;

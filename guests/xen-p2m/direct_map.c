@@ -52,7 +52,7 @@ static void link_table(u64 address, unsigned level, u64 pfn)
 		make_read_only(pfn);
 	if (level == 2)
 		mmuext(MMUEXT_PIN_L1_TABLE, pfn_to_mfn(pfn));
-	set_entry(entry_address(address, level), pfn_to_mfn(pfn) << 12 | _PAGE_TABLE);
+	update_entry(entry_address(address, level), pfn_to_mfn(pfn) << 12 | _PAGE_TABLE);
 }
 
 /* Makes sure that the entry of a level leads to a table. */
@@ -78,7 +78,7 @@ static void map_frames(u64 start, u64 end)
 	require_table(address, 3);
 	if (*lookup(address, 2) & _PAGE_PRESENT) {
 		for (; start < end; start++)
-			set_entry(entry_address((u64)__va(start << 12), 1), pte_for(start));
+			update_entry(entry_address((u64)__va(start << 12), 1), pte_for(start));
 		return;
 	}
 	pfn = alloc_table_frame();

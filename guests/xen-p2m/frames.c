@@ -4,13 +4,6 @@
  */
 #include "xen_p2m.h"
 
-#define E820_USABLE 1
-
-struct e820_entry {
-	u64 start, size;
-	u32 type;
-} __attribute__((packed));
-
 struct range ram[MAX_RAM];
 unsigned ram_ranges;
 
@@ -25,37 +18,22 @@ static u64 next_low, next_padding;
 /* The run that everything else comes from: tables first. */
 static u64 next_frame, first_frame, tables_end, last_frame;
 
-static void read_memory_map(void)
+static void find_ram(void)
 {
 	static struct e820_entry map[MAX_RAM];
-	struct xen_memory_map query = { MAX_RAM, map };
+	unsigned entries = read_memory_map(map, MAX_RAM);
 
-	if (hypercall(HYPERCALL_memory_op, XENMEM_memory_map, (xen_word)&query, 0, 0) < 0)
-		FAIL("the hypervisor tells no memory map\n");
-	for (unsigned i = 0; i < query.nr_entries; i++) {
-		if (map[i].type == E820_USABLE)
-			ram[ram_ranges++] = (struct range){ map[i].start >> 12, (map[i].start + map[i].size) >> 12 };
+	for (unsigned i = 0; i < entries; i++) {
+		if (map[i].type == E820_RAM)
+			ram[ram_ranges++] = (struct range){ map[i].address >> 12, (map[i].address + map[i].size) >> 12 };
 	}
-}
-
-/* The builder's last page is the stack; what it maps behind that is padding up to a multiple of 4 MiB. */
-u64 builders_end(void)
-{
-	return (__pa((void *)start_info.pt_base) >> 12) + start_info.nr_pt_frames + 1;
-}
-
-u64 initial_mapping_end(void)
-{
-	u64 end = (builders_end() + 1023) & ~1023ull;
-
-	return end - builders_end() < 128 ? end + 1024 : end;
 }
 
 void memory_init(void)
 {
 	u64 first = initial_mapping_end();
 
-	read_memory_map();
+	find_ram();
 	low_tables = (struct range){ 0, __pa(_text) >> 12 };
 	padding = (struct range){ builders_end(), first };
 	next_low = low_tables.start;

@@ -4,9 +4,6 @@
 /* The loader writes here before the program starts: see xen_p2m.h. */
 struct boot_settings boot_settings __attribute__((section(".data"))) = { 0 };
 
-struct start_info start_info;
-const u64 *machine_to_phys;
-
 /* How far the builder's mapping of memory at the kernel's addresses reaches, in frames. */
 static u64 max_pfn_mapped(void)
 {
@@ -15,22 +12,11 @@ static u64 max_pfn_mapped(void)
 	return __pa((void *)start_info.mfn_list) >> 12;
 }
 
-static void find_machine_to_phys(void)
-{
-	struct xen_machphys_mapping mapping;
-
-	if (hypercall(HYPERCALL_memory_op, XENMEM_machphys_mapping, (xen_word)&mapping, 0, 0) < 0)
-		FAIL("the hypervisor tells no machine-to-physical table\n");
-	machine_to_phys = (const u64 *)mapping.v_start;
-}
-
 void __attribute__((noreturn)) xen_start_kernel(const struct start_info *builders)
 {
 	u64 free_before;
 
-	start_info = *builders;
-	set_traps();
-	find_machine_to_phys();
+	domain_init(builders);
 	print("%s: %d pages, P->M list at %x\n", start_info.magic, (u64)start_info.nr_pages, (u64)start_info.mfn_list);
 	print("mapped at the kernel's addresses: up to frame %x\n", max_pfn_mapped());
 

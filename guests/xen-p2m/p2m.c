@@ -16,13 +16,6 @@ u64 pfn_to_mfn(u64 pfn)
 	return ((const u64 *)start_info.mfn_list)[pfn];
 }
 
-int p2m_is_outside(void)
-{
-	unsigned slot = pgd_index(start_info.mfn_list);
-
-	return slot > 0 && slot < pgd_index(__START_KERNEL_map);
-}
-
 static u64 list_pages(void)
 {
 	return (start_info.nr_pages + PER_PAGE - 1) / PER_PAGE;
@@ -123,7 +116,7 @@ static void clean_mfn_map(void)
 	unsigned level2_from = pmd_index(address);
 
 	if (boot_settings.defect != DEFECT_KEEP_SLOT)
-		set_entry((pfn_to_mfn(__pa(init_level4_pgt) >> 12) << 12) + slot * sizeof(u64), 0);
+		update_entry((pfn_to_mfn(__pa(init_level4_pgt) >> 12) << 12) + slot * sizeof(u64), 0);
 	mmuext(MMUEXT_TLB_FLUSH_LOCAL, 0);
 	for (unsigned i = pud_index(address); i < PTRS_PER_TABLE; i++, level2_from = 0) {
 		if (!(entries[i] & _PAGE_PRESENT))

@@ -25,7 +25,7 @@ import { bootXenPv, domainMemory, type XenPvOptions } from "./xenPv";
 export { ENTRY_METHODS, type EntryMethod } from "./entry";
 export { ImageError, UsageError } from "./errors";
 export type { BootMemory, Placement } from "./layout";
-export { BOOT_PROGRAMS, type BootProgram, findProgram, requireProgram } from "./programs";
+export { BOOT_PROGRAMS, type BootProgram, findProgram, programImage, requireProgram } from "./programs";
 export { readSettings, type SettingDeclaration, Settings, type SettingTexts } from "./settings";
 
 /** What a machine and the user bring along; what is left out is chosen. */
@@ -93,11 +93,6 @@ export function bootImage(bytes: Uint8Array, options: BootOptions = {}): Boot {
     ...withRamdisk(options.initrd),
   });
   return bootOf(layout, loaded, entry, start);
-}
-
-/** The path under guests/ of the image that a program uses with these settings. @throws UsageError */
-export function programImage(program: BootProgram, settings: SettingTexts): string {
-  return program.image(readSettings(program.name, program.settings, settings));
 }
 
 /**

@@ -5,10 +5,16 @@ import { earlyFault } from "./programs/earlyFault";
 import { i386Paravirt } from "./programs/i386Paravirt";
 import type { BootProgram } from "./programs/program";
 import { xenP2m } from "./programs/xenP2m";
+import { readSettings, type SettingTexts } from "./settings";
 
 export type { BootProgram } from "./programs/program";
 
 export const BOOT_PROGRAMS: readonly BootProgram[] = [earlyFault, i386Paravirt, directMap, xenP2m];
+
+/** The path under guests/ of the image that a program uses with these settings. @throws UsageError */
+export function programImage(program: BootProgram, settings: SettingTexts): string {
+  return program.image(readSettings(program.name, program.settings, settings));
+}
 
 /** undefined where there is no program of that name. */
 export function findProgram(name: string): BootProgram | undefined {

@@ -18,6 +18,7 @@ export const KERNPG_TABLE = 0x063n;
 export const PAGE_KERNEL = 0x163n | NX;
 export const PAGE_KERNEL_LARGE = 0x1e3n | NX;
 
+/** Those of bare hardware. */
 export const VARIANTS = ["native-gbpages", "native", "native-nopse"] as const;
 export type Variant = (typeof VARIANTS)[number];
 
@@ -33,17 +34,17 @@ export class DirectMap extends Guest {
   constructor(settings: Record<string, string> = {}, options: GuestOptions = {}) {
     super("direct-map", settings, options);
     // Millions of table writes are no news here, and cost time.
-    this.machine.want(["serial", "page-fault", "stale-tlb"]);
+    this.machine.want(["serial", "page-fault", "stale-tlb", "hypercall-rejected"]);
   }
 
   /** Every table page that was taken, in that order, as far as the record goes. */
   get tablePages(): TablePage[] {
-    const base = this.physicalOf("table_pages");
+    const base = this.linear("table_pages");
     return Array.from({ length: this.word("table_pages_count") }, (_, i) => {
-      const at = base + 24 * i;
-      const word = (offset: number) => this.machine.memory.read32(at + offset);
+      const at = (offset: number) => this.physicalOf(base + BigInt(24 * i + offset));
+      const word = (offset: number) => this.machine.memory.read32(at(offset));
       return {
-        phys: Number(this.machine.memory.read64(at)),
+        phys: Number(this.machine.memory.read64(at(0))),
         level: word(8),
         attached: word(12),
         aliasDropped: word(16),

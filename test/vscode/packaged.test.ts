@@ -49,18 +49,20 @@ describe.skipIf(reason !== undefined)("the packaged extension", () => {
       .locator(".quick-input-list .monaco-list-row", { hasText: "Pagewalk: x86 kernel boot" })
       .first()
       .click();
+    await code.pick("early-fault");
     await code.stoppedAt("startup_64");
     await code.step("F5");
     await code.stoppedAt("reset_early_page_tables");
     await code.command("Pagewalk: Show Memory Map");
     await code.map().locator(".item.mapped").first().waitFor();
-    expect(await code.map().locator(".pool").getAttribute("aria-label")).toContain("0 of 64 slots used");
+    expect(await code.map().locator(".slots").getAttribute("aria-label")).toContain("0 of 64 slots used");
     await code.picture("packaged-reset");
     await code.command("Debug: Stop");
   });
 
   test.skipIf(!compiler)("copies a boot program; changed and rebuilt, F5 boots the change", async () => {
     await code.command("Pagewalk: Copy Boot Program to Workspace");
+    await code.pick("early-fault");
     await code.editorTab("main.c").waitFor();
     const program = join(code.folder, "boot-programs/early-fault");
     expect(existsSync(join(program, "Makefile"))).toBe(true);

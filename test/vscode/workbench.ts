@@ -49,7 +49,7 @@ export class Workbench {
       ...(extension === undefined ? {} : { extension }),
     });
     const browser = await openBrowser();
-    browser.page.setDefaultTimeout(12_000);
+    browser.page.setDefaultTimeout(25_000);
     const end = async () => {
       await browser.close();
       server.stop();
@@ -106,10 +106,18 @@ export class Workbench {
     return this.page.locator(".tabs-container .tab", { hasText: name }).first();
   }
 
-  /** Boots early-fault and waits until it stands at its entry. */
-  async boot(): Promise<void> {
+  /** Boots a program in a variant; early-fault unless asked otherwise, which then stands at its entry. */
+  async boot(program = "early-fault merged", entry = "startup_64"): Promise<void> {
     await this.command("Pagewalk: Boot a Program");
-    await this.stoppedAt("startup_64");
+    await this.pick(program);
+    await this.stoppedAt(entry);
+  }
+
+  /** Chooses from the list that is open, by what a row says. */
+  async pick(text: string): Promise<void> {
+    const input = this.page.locator(".quick-input-widget input").first();
+    await input.waitFor();
+    await this.page.locator(`.quick-input-list .monaco-list-row[aria-label^="${text}"]`).first().click();
   }
 
   /** Waits for the innermost frame of the call stack. */
@@ -117,7 +125,7 @@ export class Workbench {
     await this.page
       .locator(".debug-call-stack .monaco-list-row", { hasText: name })
       .first()
-      .waitFor({ timeout: 12_000 });
+      .waitFor({ timeout: 25_000 });
   }
 
   async frames(): Promise<string[]> {
@@ -135,7 +143,7 @@ export class Workbench {
   async step(key: "F5" | "F10" | "F11" | "Shift+F11"): Promise<void> {
     await this.page.keyboard.press(key);
     await this.page.waitForTimeout(700);
-    await this.page.locator('.debug-toolbar [aria-label^="Continue"]').waitFor({ timeout: 12_000 });
+    await this.page.locator('.debug-toolbar [aria-label^="Continue"]').waitFor({ timeout: 25_000 });
     await this.page.waitForTimeout(300);
   }
 

@@ -2,11 +2,39 @@
 import { UsageError } from "../errors";
 import type { SettingDeclaration, Settings } from "../settings";
 import { GIB } from "../values";
-import { BOOT_PARAMS, CMDLINE_AT, E820, LOAD, linux64Plan, patchBootSettings } from "./handover";
+import {
+  BOOT_PARAMS,
+  CMDLINE_AT,
+  E820,
+  FRAMES,
+  LOAD,
+  linux64Plan,
+  PTWR,
+  patchBootSettings,
+  xenPvPlan,
+} from "./handover";
 import type { BootProgram, ProgramPlan } from "./program";
 
-const VARIANTS = ["native-gbpages", "native", "native-nopse"];
-const DEFECTS = ["none", "large-as-table", "keep-alias", "overwrite"];
+const XEN = "xen";
+/** By the numbers of `enum variant` and `enum defect` (guests/direct-map/direct_map.h). */
+const VARIANTS = ["native-gbpages", "native", "native-nopse", XEN];
+const DEFECTS = ["none", "large-as-table", "keep-alias", "overwrite", "writable-table", "direct-write"];
+
+/** What a boot has no use for, and why. */
+const NO_LOADER = "the domain builder decides where things lie";
+const NOT_WITH_XEN: Readonly<Record<string, string>> = {
+  load: NO_LOADER,
+  boot_params: NO_LOADER,
+  cmdline_at: NO_LOADER,
+  table_space: "its first tables are mapped before, wherever they lie",
+  existing: "what exists there is what the domain builder made",
+};
+const ONLY_WITH_XEN: Readonly<Record<string, string>> = {
+  frames: "bare hardware has no machine frames besides its own",
+  ptwr: "nobody watches writes on bare hardware",
+};
+const NO_LARGE_PAGES = "a domain has no large pages";
+const NO_HYPERVISOR = "bare hardware does not care who can write a table, or how";
 
 /** As bits of `boot_settings.existing`: a page at each level. */
 const EXISTING: Readonly<Record<string, number>> = { none: 0, pud: 1, pmd: 2, pte: 4, all: 7 };
@@ -22,7 +50,8 @@ const SETTINGS: readonly SettingDeclaration[] = [
     type: "choice",
     values: VARIANTS,
     default: "native",
-    description: "The largest pages of the direct map: 1 GiB where the CPU has them, 2 MiB, or 4 KiB",
+    description:
+      "The largest pages of the direct map: 1 GiB where the CPU has them, 2 MiB, or 4 KiB; or a Xen domain, with 4 KiB",
   },
   {
     name: "page_offset",
@@ -52,7 +81,9 @@ const SETTINGS: readonly SettingDeclaration[] = [
     values: DEFECTS,
     default: "none",
     description:
-      "Take an existing large page for a table, keep a table's alias until it is attached, or rewrite existing entries",
+      "large-as-table: an existing large page is taken for one; keep-alias: a table's alias stays until it is " +
+      "attached; overwrite: existing entries are rewritten; with xen also writable-table: a table stays writable " +
+      "where memory is mapped; direct-write: level-1 tables in use are written directly",
   },
   {
     name: "after_bootmem",
@@ -63,6 +94,8 @@ const SETTINGS: readonly SettingDeclaration[] = [
   LOAD,
   BOOT_PARAMS,
   CMDLINE_AT,
+  FRAMES,
+  PTWR,
   E820,
 ];
 
@@ -82,7 +115,10 @@ export const directMap: BootProgram = {
   description:
     "The direct map of all memory, built by rules that a hypervisor can stand: no alias of a table in use",
   settings: SETTINGS,
+  variants: "variant",
   milestones: [
+    { symbol: "setup_kernel_pagetable", text: "The kernel's root is grafted onto the builder's tables" },
+    { symbol: "adopt_builders_tables", text: "The direct map begins with the builder's tables" },
     { symbol: "find_early_table_space", text: "Space for the tables is looked for" },
     { symbol: "init_memory_mapping", text: "The direct map is built" },
     { symbol: "unmap_low_page", text: "The alias of a new table is dropped" },
@@ -90,12 +126,13 @@ export const directMap: BootProgram = {
   ],
   defaultMemory: 4 * GIB,
   defaultCmdline: "direct-map",
-  image: () => "direct-map/direct-map.elf",
+  image: (settings) => `direct-map/direct-map${isXen(settings) ? "-xen" : ""}.elf`,
   plan,
 };
 
 function plan(settings: Settings, ramdisk: Uint8Array | undefined): ProgramPlan {
   if (ramdisk !== undefined) throw new UsageError("direct-map uses no ramdisk: leave it out");
+  refuseUseless(settings);
   const pageOffset = BigInt(settings.text("page_offset"));
   const patches = patchBootSettings(BOOT_SETTINGS, {
     pageOffsetLow: Number(pageOffset & 0xffffffffn),
@@ -106,10 +143,30 @@ function plan(settings: Settings, ramdisk: Uint8Array | undefined): ProgramPlan 
     defect: DEFECTS.indexOf(settings.text("defect")),
     afterBootmem: Number(settings.switch("after_bootmem")),
   });
-  return { ...linux64Plan(settings), patches };
+  return { ...(isXen(settings) ? xenPvPlan(settings, true) : linux64Plan(settings)), patches };
+}
+
+function isXen(settings: Settings): boolean {
+  return settings.text("variant") === XEN;
+}
+
+/** @throws UsageError where a setting is given that this variant has no use for */
+function refuseUseless(settings: Settings): void {
+  const variant = settings.text("variant");
+  for (const [name, why] of Object.entries(isXen(settings) ? NOT_WITH_XEN : ONLY_WITH_XEN)) {
+    if (settings.isGiven(name)) throw new UsageError(`variant=${variant} has no use for ${name}: ${why}`);
+  }
+  const defect = settings.text("defect");
+  if (isXen(settings) && defect === "large-as-table") {
+    throw new UsageError(`variant=${variant} has no use for defect=${defect}: ${NO_LARGE_PAGES}`);
+  }
+  if (!isXen(settings) && ["writable-table", "direct-write"].includes(defect)) {
+    throw new UsageError(`variant=${variant} has no use for defect=${defect}: ${NO_HYPERVISOR}`);
+  }
 }
 
 function existingOf(settings: Settings): string {
+  if (isXen(settings)) return "none";
   const needs = DEFECT_NEEDS[settings.text("defect")];
   if (!settings.isGiven("existing")) return needs?.[0] ?? "none";
   const existing = settings.text("existing");

@@ -83,6 +83,7 @@ export const earlyFault: BootProgram = {
   name: "early-fault",
   description: "Early mappings made on demand by #PF: demand faults, resets of the pool, the switchover",
   settings: SETTINGS,
+  variants: "revision",
   milestones: [],
   defaultMemory: 8 * GIB,
   defaultCmdline: "early-fault",

@@ -1,4 +1,5 @@
 /** What all bundled programs share: how their loader hands over, and how settings reach the image. */
+import { FRAME_ORDERS, type FrameOrder } from "../../xen/machineFrames";
 import type { SettingDeclaration, Settings } from "../settings";
 import type { SymbolPatch } from "./program";
 
@@ -27,7 +28,24 @@ export const E820: SettingDeclaration = {
   description: "The memory map, such as 0-0x9fc00:usable,0x100000-8G:usable; that of a PC unless given",
 };
 
-/** The part of a plan that the settings above decide. */
+/** How machine frames are handed out to a domain. */
+export const FRAMES: SettingDeclaration = {
+  name: "frames",
+  type: "choice",
+  values: FRAME_ORDERS,
+  default: "shuffled",
+  description: "How machine frames follow guest frames: in another order, or at an offset",
+};
+
+/** Whether the hypervisor carries out direct writes to L1 tables. */
+export const PTWR: SettingDeclaration = {
+  name: "ptwr",
+  type: "switch",
+  default: "on",
+  description: "The hypervisor carries out direct writes to L1 tables, as if they had been asked for",
+};
+
+/** The part of a plan that the settings of a PC's boot loader decide. */
 export function linux64Plan(settings: Settings) {
   const addresses = {
     bootParamsAddress: settings.number("boot_params"),
@@ -37,6 +55,22 @@ export function linux64Plan(settings: Settings) {
     ...given({ load: settings.number("load") }),
     ...(settings.isGiven("e820") ? { e820: settings.text("e820") } : {}),
     handover: { entry: "linux64" as const, ...given(addresses) },
+  };
+}
+
+/**
+ * The part of a plan that the settings of a domain decide.
+ * @param p2mOutside whether the P->M list goes where the image wants it
+ */
+export function xenPvPlan(settings: Settings, p2mOutside: boolean) {
+  return {
+    ...(settings.isGiven("e820") ? { e820: settings.text("e820") } : {}),
+    handover: {
+      entry: "xen-pv" as const,
+      order: settings.text("frames") as FrameOrder,
+      p2mOutside,
+      ptwr: settings.switch("ptwr"),
+    },
   };
 }
 

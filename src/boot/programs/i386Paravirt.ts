@@ -3,9 +3,8 @@ import type { FrameOrder } from "../../xen/machineFrames";
 import { UsageError } from "../errors";
 import type { SettingDeclaration, Settings } from "../settings";
 import { MIB } from "../values";
-import { patchBootSettings } from "./handover";
+import { FRAMES, PTWR, patchBootSettings } from "./handover";
 import type { BootProgram, Handover, ProgramPlan } from "./program";
-import { FRAMES, PTWR } from "./xenP2m";
 
 /** What only a hypervisor minds. */
 const XEN_DEFECTS = ["writable-table", "writable-alias", "direct-write"];
@@ -67,6 +66,7 @@ export const i386Paravirt: BootProgram = {
   description:
     "Hooks around a 32-bit kernel's initial tables: 2-level and PAE, of a native boot and of a Xen domain",
   settings: SETTINGS,
+  variants: "variant",
   milestones: [
     { symbol: "native_pagetable_setup_start", text: "pagetable_setup_start: the root is made ready" },
     { symbol: "xen_pagetable_setup_start", text: "pagetable_setup_start: the root is made ready" },

@@ -43,6 +43,8 @@ export interface BootProgram {
   /** One sentence. */
   description: string;
   settings: readonly SettingDeclaration[];
+  /** The setting that chooses among kinds of boot: they are offered each for itself. */
+  variants: string;
   milestones: readonly Milestone[];
   /** Bytes of RAM unless given. */
   defaultMemory: number;

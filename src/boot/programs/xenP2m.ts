@@ -1,9 +1,8 @@
 /** `xen-p2m`: a domain's P->M list, in the initial mapping or outside of it, and how it is given back. */
-import { FRAME_ORDERS, type FrameOrder } from "../../xen/machineFrames";
 import { UsageError } from "../errors";
 import type { SettingDeclaration, Settings } from "../settings";
 import { GIB } from "../values";
-import { E820, patchBootSettings } from "./handover";
+import { E820, FRAMES, PTWR, patchBootSettings, xenPvPlan } from "./handover";
 import type { BootProgram, ProgramPlan } from "./program";
 
 /** By the numbers of `enum defect` (guests/xen-p2m/xen_p2m.h). */
@@ -16,23 +15,6 @@ const DEFECTS = [
   "read-only",
   "keep-slot",
 ] as const;
-
-/** How machine frames are handed out to a domain. */
-export const FRAMES: SettingDeclaration = {
-  name: "frames",
-  type: "choice",
-  values: FRAME_ORDERS,
-  default: "shuffled",
-  description: "How machine frames follow guest frames: in another order, or at an offset",
-};
-
-/** Whether the hypervisor carries out direct writes to L1 tables. */
-export const PTWR: SettingDeclaration = {
-  name: "ptwr",
-  type: "switch",
-  default: "on",
-  description: "The hypervisor carries out direct writes to L1 tables, as if they had been asked for",
-};
 
 const SETTINGS: readonly SettingDeclaration[] = [
   {
@@ -65,6 +47,7 @@ export const xenP2m: BootProgram = {
   name: "xen-p2m",
   description: "A Xen domain's P->M list outside of the initial mapping: found, copied, and given back",
   settings: SETTINGS,
+  variants: "p2m",
   milestones: [
     { symbol: "setup_kernel_pagetable", text: "The kernel's root is grafted onto the builder's tables" },
     { symbol: "build_direct_map", text: "The direct map is built" },
@@ -81,13 +64,7 @@ export const xenP2m: BootProgram = {
 function plan(settings: Settings, ramdisk: Uint8Array | undefined): ProgramPlan {
   if (ramdisk !== undefined) throw new UsageError("xen-p2m uses no ramdisk: leave it out");
   return {
-    ...(settings.isGiven("e820") ? { e820: settings.text("e820") } : {}),
-    handover: {
-      entry: "xen-pv",
-      order: settings.text("frames") as FrameOrder,
-      p2mOutside: settings.text("p2m") === "outside",
-      ptwr: settings.switch("ptwr"),
-    },
+    ...xenPvPlan(settings, settings.text("p2m") === "outside"),
     patches: patchBootSettings(
       { defect: 0 },
       { defect: (DEFECTS as readonly string[]).indexOf(settings.text("defect")) },

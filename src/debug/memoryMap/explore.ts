@@ -7,6 +7,7 @@ import { entryCount, entrySize, levelShift } from "../../paging/layout";
 import { type LeafRun, leafRuns } from "../../paging/ranges";
 import type { PagingState, TableMemory } from "../../paging/state";
 import { type RawEntry, readTableEntry, tableOf } from "../../paging/tables";
+import type { PhysicalSpace } from "./space";
 
 /** A half-open range of linear addresses; the top of the address space is 2^64, or 2^32. */
 export interface Range {
@@ -17,6 +18,8 @@ export interface Range {
 /** Pages that continue each other with one size and one set of rights. */
 export interface MappedRun extends Range {
   readonly physical: number;
+  /** Of its first page, where `physical` is of another space. */
+  readonly machine?: number;
   readonly pageSize: LeafRun["pageSize"];
   /** A and D only where all of its pages have them. */
   readonly flags: readonly string[];
@@ -39,6 +42,7 @@ export function explore(
   memory: TableMemory,
   from: bigint,
   to: bigint,
+  space?: PhysicalSpace,
   limits = { runs: MOST_RUNS, reads: MOST_READS },
 ): Explored {
   const top = topOf(state);
@@ -48,12 +52,14 @@ export function explore(
   let full = false;
   for (const leaves of leafRuns(state, budgeted, from)) {
     if (leaves.start >= to) break;
-    const run = runOf(leaves, top);
-    reached = run.end;
-    const last = mapped.at(-1);
-    const joined = last === undefined ? undefined : join(last, run);
-    if (joined !== undefined) mapped[mapped.length - 1] = joined;
-    else mapped.push(run);
+    const whole = runOf(leaves, top);
+    reached = whole.end;
+    for (const run of space === undefined ? [whole] : inSpace(whole, space)) {
+      const last = mapped.at(-1);
+      const joined = last === undefined ? undefined : join(last, run);
+      if (joined !== undefined) mapped[mapped.length - 1] = joined;
+      else mapped.push(run);
+    }
     full = mapped.length >= limits.runs;
     if (full) break;
   }
@@ -90,6 +96,17 @@ class BudgetedMemory implements TableMemory {
 
 function runOf({ start, end, physical, pageSize, flags, pages }: LeafRun, top: bigint): MappedRun {
   return { start, end: end === 0n ? top : end, physical, pageSize, flags, pages };
+}
+
+/** The pages of a run by their addresses in another space; those that have none there are left out. */
+function* inSpace(run: MappedRun, space: PhysicalSpace): Generator<MappedRun> {
+  const size = (run.end - run.start) / BigInt(run.pages);
+  for (let i = 0; i < run.pages; i++) {
+    const machine = run.physical + i * Number(size);
+    const physical = space.of(machine);
+    const start = run.start + BigInt(i) * size;
+    if (physical !== undefined) yield { ...run, start, end: start + size, physical, machine, pages: 1 };
+  }
 }
 
 /** Two runs as one, where the second continues the first and they differ only in how they were used. */

@@ -4,13 +4,22 @@ import { MODE_NAMES } from "../../paging/ranges";
 import { listTables, type TablePage, tableKey } from "../../paging/tables";
 import type { Target } from "../../target/target";
 import { nameOfTable } from "../pageTables/names";
-import type { LinearRange, Mappings, MemoryMapAnswer, Owner, Pointer, Pool } from "../protocol/memoryMap";
+import type {
+  LinearRange,
+  Mappings,
+  MemoryMapAnswer,
+  Owner,
+  Pointer,
+  Pool,
+  SpaceName,
+} from "../protocol/memoryMap";
 import { toHex } from "../protocol/values";
 import { changesBetween } from "./changes";
 import { type Explored, explore, type Range, topOf } from "./explore";
 import { type LargeObject, largeObjects } from "./objects";
 import { ownersOf, type PhysicalOwner } from "./owners";
 import { type PoolPages, poolsOf } from "./pools";
+import { type PhysicalSpace, spaceOf } from "./space";
 
 /** Tables that are listed. */
 const MOST_TABLES = 2000;
@@ -40,17 +49,24 @@ export class MemoryMap {
   private before: Look | undefined;
   private lookedAt = false;
   private objects: readonly LargeObject[] | undefined;
+  private space: PhysicalSpace;
 
-  constructor(private readonly target: Target) {}
+  constructor(private readonly target: Target) {
+    this.space = spaceOf(target, "domain");
+  }
 
   onResume(): void {
     this.before = this.lookedAt ? this.look() : undefined;
     this.lookedAt = false;
   }
 
-  answer(): MemoryMapAnswer {
+  answer(wanted: SpaceName = "domain"): MemoryMapAnswer {
     const { target } = this;
     const { pagingState: state, machine } = target;
+    const space = spaceOf(target, wanted);
+    // Addresses of another space cannot be compared.
+    if (space.name !== this.space.name) this.before = undefined;
+    this.space = space;
     this.lookedAt = true;
     this.objects ??= largeObjects(target.symbols);
     const look = this.look();
@@ -61,9 +77,12 @@ export class MemoryMap {
       mode: MODE_NAMES[state.levels],
       root: toHex(state.root),
       rootName: nameOfTable(target, state.root),
+      ...(target.xen === undefined ? {} : { space: space.name }),
       instructions: machine.instructions,
       ...mappings(look.explored),
-      owners: ownersOf(target, { tables: look.tables, pools, objects: this.objects, changed }).map(ownerOf),
+      owners: ownersOf(target, { tables: look.tables, pools, objects: this.objects, space, changed }).map(
+        ownerOf,
+      ),
       moreTables: look.moreTables,
       changes: this.changes(look),
       pools: pools.map(poolOf),
@@ -79,7 +98,9 @@ export class MemoryMap {
     const { pagingState, memory } = this.target;
     const top = topOf(pagingState);
     const to = end === 0n || end > top ? top : end;
-    return mappings(start < to ? explore(pagingState, memory, start, to) : { mapped: [], unexplored: [] });
+    return mappings(
+      start < to ? explore(pagingState, memory, start, to, this.otherSpace) : { mapped: [], unexplored: [] },
+    );
   }
 
   private look(): Look {
@@ -88,9 +109,14 @@ export class MemoryMap {
     return {
       tables: tables.slice(0, MOST_TABLES),
       moreTables: tables.length > MOST_TABLES,
-      explored: explore(state, memory, 0n, topOf(state)),
+      explored: explore(state, memory, 0n, topOf(state), this.otherSpace),
       contents: tables.length > MOST_COMPARED ? undefined : this.contents(tables),
     };
+  }
+
+  /** Undefined for the machine's own, whose runs are used as they are. */
+  private get otherSpace(): PhysicalSpace | undefined {
+    return this.space.name === "machine" ? undefined : this.space;
   }
 
   private contents(tables: readonly TablePage[]): Map<string, Int32Array> {
@@ -128,11 +154,13 @@ export class MemoryMap {
     ];
     if (cpu.cr2 !== 0n) all.push(["CR2", cpu.cr2]);
     return all.map(([name, linear]) => {
-      const physical = target.physicalOf(linear);
+      const machine = target.physicalOf(linear);
+      const physical = machine === undefined ? undefined : this.space.of(machine);
       return {
         name,
         linear: toHex(linear),
         ...(physical === undefined ? {} : { physical: toHex(physical) }),
+        ...(machine === undefined || machine === physical ? {} : { machine: toHex(machine) }),
       };
     });
   }
@@ -144,9 +172,10 @@ function rangeOf({ start, end }: Range): LinearRange {
 
 function mappings({ mapped, unexplored }: Explored): Mappings {
   return {
-    mapped: mapped.map(({ physical, pageSize, flags, pages, ...range }) => ({
+    mapped: mapped.map(({ physical, machine, pageSize, flags, pages, ...range }) => ({
       ...rangeOf(range),
       physical: toHex(physical),
+      ...(machine === undefined ? {} : { machine: toHex(machine) }),
       pageSize,
       flags,
       pages,
@@ -155,12 +184,13 @@ function mappings({ mapped, unexplored }: Explored): Mappings {
   };
 }
 
-function ownerOf({ start, end, linear, ...rest }: PhysicalOwner): Owner {
+function ownerOf({ start, end, linear, machine, ...rest }: PhysicalOwner): Owner {
   return {
     ...rest,
     start: toHex(start),
     end: toHex(end),
     ...(linear === undefined ? {} : { linear: toHex(linear) }),
+    ...(machine === undefined || machine === start ? {} : { machine: toHex(machine) }),
   };
 }
 

@@ -1,12 +1,15 @@
 /** Who owns physical memory: what the firmware says, what the loader put there, the image's sections, the tables. */
 import { entryCount, entrySize } from "../../paging/layout";
 import type { TablePage } from "../../paging/tables";
+import type { Symbols } from "../../symbols/symbols";
 import type { Target } from "../../target/target";
-import { nameOfTable } from "../pageTables/names";
+import type { Domain } from "../../xen/domainBuilder";
+import { nameOfTable, useText } from "../pageTables/names";
 import type { OwnerKind, PoolSlot } from "../protocol/memoryMap";
 import { layered } from "./layers";
 import type { LargeObject } from "./objects";
 import type { PoolPages } from "./pools";
+import type { PhysicalSpace } from "./space";
 
 const RSP = 4;
 const PAGE = 4096;
@@ -19,6 +22,8 @@ export interface PhysicalOwner {
   readonly end: number;
   readonly level?: number;
   readonly linear?: bigint;
+  readonly machine?: number;
+  readonly use?: string;
   readonly changed?: boolean;
 }
 
@@ -27,17 +32,25 @@ export interface OwnerSources {
   readonly tables: readonly TablePage[];
   readonly pools: readonly PoolPages[];
   readonly objects: readonly LargeObject[];
+  readonly space: PhysicalSpace;
   changed(table: TablePage): boolean;
 }
 
 /** Everything that owns memory: lane by lane, each ascending and without overlaps. */
 export function ownersOf(target: Target, sources: OwnerSources): PhysicalOwner[] {
-  const { tables, pools, objects, changed } = sources;
-  const lower = [...largeOnes(target, objects), ...pools.flatMap(poolPages)];
-  const upper = [...tables.map((table) => tableOwner(target, table, changed(table))), ...stack(target)];
+  const { tables, pools, objects, space, changed } = sources;
+  const upper = [
+    ...tables.flatMap((table) => tableOwner(target, space, table, changed(table))),
+    ...stack(target, space),
+  ];
+  // A domain's memory is scattered over the machine's: there, only single pages can be told.
+  if (target.xen !== undefined && space.name === "machine") {
+    return [...layered([], machineRanges(target.xen.domain)), ...joined(layered([], upper))];
+  }
+  const lower = [...largeOnes(target, space, objects), ...pools.flatMap(poolPages)];
   return [
     ...layered([], firmware(target)),
-    ...layered(placed(target), sections(target)),
+    ...layered(placed(target, space), sections(target, space)),
     ...joined(layered(lower, upper)),
   ];
 }
@@ -60,8 +73,8 @@ function firmware({ boot }: Target): PhysicalOwner[] {
 }
 
 /** What the loader put into memory. Segments whose sections are known are told by those. */
-function placed(target: Target): PhysicalOwner[] {
-  const known = sections(target);
+function placed(target: Target, space: PhysicalSpace): PhysicalOwner[] {
+  const known = sections(target, space);
   return target.boot.placements
     .filter(({ start, end }) => !known.some((section) => section.start >= start && section.end <= end))
     .map(({ name, start, end }) => ({ kind: kindOfPlacement(name), label: name, start, end }));
@@ -72,17 +85,41 @@ function kindOfPlacement(name: string): OwnerKind {
   return name.startsWith("kernel segment") ? "data" : "boot";
 }
 
-function sections({ symbols }: Target): PhysicalOwner[] {
+function sections({ symbols }: Target, space: PhysicalSpace): PhysicalOwner[] {
   return symbols.sections.flatMap(({ name, address, size, executable }) => {
-    const start = symbols.physicalOf(address);
+    const start = imageAddress(symbols, space, address);
     if (start === undefined) return [];
     return [{ kind: executable ? "code" : "data", label: name, start, end: start + size }];
   });
 }
 
-function largeOnes({ symbols }: Target, objects: readonly LargeObject[]): PhysicalOwner[] {
+function imageAddress(symbols: Symbols, space: PhysicalSpace, linked: bigint): number | undefined {
+  const machine = symbols.physicalOf(linked);
+  return machine === undefined ? undefined : space.of(machine);
+}
+
+/** Whose the machine's memory is, where there is a hypervisor. */
+function machineRanges({ frames, hypervisorFrames: own }: Domain): PhysicalOwner[] {
+  const range = (kind: OwnerKind, label: string, start: number, end: number) => ({
+    kind,
+    label,
+    start: start * PAGE,
+    end: end * PAGE,
+  });
+  return [
+    range("reserved", "hypervisor", 0, frames.firstMfn),
+    range("ram", "the domain's machine frames", frames.firstMfn, frames.endMfn),
+    range("reserved", "M2P table", own.m2p, own.m2p + own.m2pFrames),
+  ];
+}
+
+function largeOnes(
+  { symbols }: Target,
+  space: PhysicalSpace,
+  objects: readonly LargeObject[],
+): PhysicalOwner[] {
   return objects.flatMap(({ name, address, size }) => {
-    const start = symbols.physicalOf(address);
+    const start = imageAddress(symbols, space, address);
     return start === undefined ? [] : [{ kind: "object", label: name, start, end: start + size }];
   });
 }
@@ -100,23 +137,36 @@ function poolPages({ name, start, slots }: PoolPages): PhysicalOwner[] {
 const TABLE_NAMES = ["", "PT", "PD", "PDPT", "PML4", "PML5"] as const;
 
 /** "early_level4_pgt", or what a table is at its level. */
-function tableOwner(target: Target, table: TablePage, changed: boolean): PhysicalOwner {
+function tableOwner(
+  target: Target,
+  space: PhysicalSpace,
+  table: TablePage,
+  changed: boolean,
+): PhysicalOwner[] {
   const { physical, level, address } = table;
   const { levels } = target.pagingState;
-  return {
-    kind: "table",
-    label: nameOfTable(target, physical) ?? TABLE_NAMES[level],
-    start: physical,
-    end: physical + entryCount(levels, level) * entrySize(levels),
-    level,
-    linear: address,
-    ...(changed ? { changed } : {}),
-  };
+  const start = space.of(physical);
+  if (start === undefined) return [];
+  const use = useText(target, physical);
+  return [
+    {
+      kind: "table",
+      label: nameOfTable(target, physical) ?? TABLE_NAMES[level],
+      start,
+      end: start + entryCount(levels, level) * entrySize(levels),
+      level,
+      linear: address,
+      machine: physical,
+      ...(use === undefined ? {} : { use }),
+      ...(changed ? { changed } : {}),
+    },
+  ];
 }
 
 /** The page that RSP points into. */
-function stack(target: Target): PhysicalOwner[] {
-  const physical = target.physicalOf(BigInt.asUintN(64, target.machine.cpu.getRegister(RSP) - 1n));
+function stack(target: Target, space: PhysicalSpace): PhysicalOwner[] {
+  const machine = target.physicalOf(BigInt.asUintN(64, target.machine.cpu.getRegister(RSP) - 1n));
+  const physical = machine === undefined ? undefined : space.of(machine);
   if (physical === undefined) return [];
   const start = physical - (physical % PAGE);
   return [{ kind: "stack", label: "stack", start, end: start + PAGE }];
@@ -133,6 +183,7 @@ function joined(owners: readonly PhysicalOwner[]): PhysicalOwner[] {
       last.kind === owner.kind &&
       last.label === owner.label &&
       last.level === owner.level &&
+      last.use === owner.use &&
       last.changed === owner.changed;
     if (same) result[result.length - 1] = { ...last, end: owner.end };
     else result.push(owner);

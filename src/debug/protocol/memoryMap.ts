@@ -27,6 +27,10 @@ export const OWNER_KINDS = Object.keys(OWNERS) as OwnerKind[];
 export const OWNER_LANES = ["firmware", "loaded", "page"] as const;
 export type OwnerLane = (typeof OWNER_LANES)[number];
 
+/** The addresses that the physical side has: the machine's, or those that a paravirtual domain counts by. */
+export const SPACES = ["domain", "machine"] as const;
+export type SpaceName = (typeof SPACES)[number];
+
 /** What happened to a mapping since the last stop; how it is used (A, D) does not count. */
 export const MARKS = ["added", "changed", "cleared"] as const;
 export type Mark = (typeof MARKS)[number];
@@ -52,6 +56,10 @@ export interface Owner {
   readonly level?: number;
   /** Of page tables: the lowest linear address that is translated by it. */
   readonly linear?: string;
+  /** Where it begins in the machine's memory, where that is another address. */
+  readonly machine?: string;
+  /** What the hypervisor has it in use as: "in use as an L1 table (count 1, pinned)". */
+  readonly use?: string;
   /** Of page tables: entries changed since the last stop, or it was none then. */
   readonly changed?: boolean;
 }
@@ -59,6 +67,8 @@ export interface Owner {
 /** Linear memory that is mapped: pages that continue each other with one size and one set of rights. */
 export interface MappedRange extends LinearRange {
   readonly physical: string;
+  /** Where its first page is in the machine's memory, where that is another address. */
+  readonly machine?: string;
   readonly pageSize: string;
   /** Those that all of its pages have. */
   readonly flags: readonly string[];
@@ -76,6 +86,8 @@ export interface Pointer {
   readonly linear: string;
   /** Where the tables lead; absent where it is not mapped. */
   readonly physical?: string;
+  /** In the machine's memory, where that is another address. */
+  readonly machine?: string;
 }
 
 /** A page of a pool. */
@@ -109,6 +121,8 @@ export interface MemoryMapAnswer extends Mappings {
   readonly mode: string;
   readonly root: string;
   readonly rootName: string | undefined;
+  /** Which addresses the physical side has; absent where there is no hypervisor, and no choice. */
+  readonly space?: SpaceName;
   readonly instructions: number;
   /** By lane, then by address. */
   readonly owners: readonly Owner[];
@@ -120,9 +134,12 @@ export interface MemoryMapAnswer extends Mappings {
 }
 
 /** All of memory, as far as bounded work tells. */
-export const MEMORY_MAP = request<MemoryMapAnswer>()("pagewalk/memoryMap", v.object({}));
+export const MEMORY_MAP = request<MemoryMapAnswer>()(
+  "pagewalk/memoryMap",
+  v.object({ space: v.optional(v.picklist(SPACES), "domain") }),
+);
 
-/** The mappings from `start` on, before `end` (0 for 2^64): for what the whole map has left unexplored. */
+/** In the space of the last whole map: the mappings from `start` on, before `end` (0 for 2^64): for what the whole map has left unexplored. */
 export const MEMORY_MAP_WINDOW = request<Mappings>()(
   "pagewalk/memoryMapWindow",
   v.object({ start: hexValue, end: hexValue }),

@@ -82,7 +82,7 @@ export function registerViewRequests(session: Session): void {
   dispatcher.on(MEMORY_PAGE, ({ physical }) =>
     memoryPage(session.debuggee.target, session.parts.pageTables, physical),
   );
-  dispatcher.on(MEMORY_MAP, () => session.parts.memoryMap.answer());
+  dispatcher.on(MEMORY_MAP, ({ space }) => session.parts.memoryMap.answer(space));
   dispatcher.on(MEMORY_MAP_WINDOW, ({ start, end }) => session.parts.memoryMap.window(start, end));
   dispatcher.on(EVENTS, (query) => session.parts.eventLog.rows(query, session.debuggee.sources));
 }

@@ -1,6 +1,7 @@
 /** *Copy Boot Program to Workspace*: sources, Makefile and launch configuration, to be changed and rebuilt. */
 import * as vscode from "vscode";
-import { DEBUG_TYPE, pickProgram } from "./configurations";
+import { programImage, requireProgram } from "../../boot/programs";
+import { type Choice, configurationOf, pickProgram } from "./configurations";
 
 const COMMON = "common";
 
@@ -9,8 +10,9 @@ const COMMON = "common";
  * @param guests the folder of the bundled programs
  */
 export async function copyProgram(guests: vscode.Uri): Promise<void> {
-  const program = await pickProgram("Copy which program?");
-  if (program === undefined) return;
+  const choice = await pickProgram("Copy which program?");
+  if (choice === undefined) return;
+  const { program } = choice;
   const folder = await chooseFolder();
   if (folder === undefined) return;
   const home = vscode.Uri.joinPath(folder, "boot-programs");
@@ -19,7 +21,7 @@ export async function copyProgram(guests: vscode.Uri): Promise<void> {
     { location: vscode.ProgressLocation.Notification, title: `Copying ${program}` },
     async () => {
       for (const name of [program, COMMON]) await copyFolder(guests, home, name);
-      await addConfiguration(folder, program);
+      await addConfiguration(folder, choice);
     },
   );
   const readme = vscode.Uri.joinPath(home, program, "README.md");
@@ -77,34 +79,24 @@ async function mainFile(home: vscode.Uri, program: string, otherwise: vscode.Uri
 }
 
 /** Adds a launch configuration that boots the copy, unless there is one of its name. */
-async function addConfiguration(folder: vscode.Uri, program: string): Promise<void> {
+async function addConfiguration(folder: vscode.Uri, choice: Choice): Promise<void> {
+  const { program } = choice;
   const name = `Boot my ${program}`;
   const launch = vscode.workspace.getConfiguration("launch", folder);
   const existing = launch.get<vscode.DebugConfiguration[]>("configurations") ?? [];
   if (existing.some((configuration) => configuration.name === name)) return;
   // biome-ignore lint/suspicious/noTemplateCurlyInString: the editor replaces it in launch.json
   const here = "${workspaceFolder}/boot-programs";
+  const image = programImage(requireProgram(program), new Map(Object.entries(choice.settings ?? {})));
   const configuration = {
-    type: DEBUG_TYPE,
-    request: "launch",
+    ...configurationOf(choice),
     name,
-    program,
-    image: `${here}/${program}/${await imageOf(folder, program)}`,
+    image: `${here}/${image}`,
     sourceFileMap: { "/pagewalk/guests": here },
-    stopOnEntry: true,
   };
   await launch.update(
     "configurations",
     [...existing, configuration],
     vscode.ConfigurationTarget.WorkspaceFolder,
   );
-}
-
-/** The image that was copied along, which a build replaces. */
-async function imageOf(folder: vscode.Uri, program: string): Promise<string> {
-  const files = await vscode.workspace.fs.readDirectory(
-    vscode.Uri.joinPath(folder, "boot-programs", program),
-  );
-  const images = files.map(([file]) => file).filter((file) => file.endsWith(".elf"));
-  return images.sort()[0] ?? `${program}.elf`;
 }

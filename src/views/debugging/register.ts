@@ -21,9 +21,9 @@ export function registerDebugging(context: vscode.ExtensionContext): vscode.Disp
       vscode.DebugConfigurationProviderTriggerKind.Dynamic,
     ),
     vscode.commands.registerCommand("pagewalk.debugProgram", async (name?: unknown) => {
-      const program = typeof name === "string" ? name : await pickProgram("Boot which program?");
-      if (program === undefined) return;
-      await vscode.debug.startDebugging(vscode.workspace.workspaceFolders?.[0], configurationOf(program));
+      const choice = typeof name === "string" ? { program: name } : await pickProgram("Boot which program?");
+      if (choice === undefined) return;
+      await vscode.debug.startDebugging(vscode.workspace.workspaceFolders?.[0], configurationOf(choice));
     }),
     vscode.commands.registerCommand("pagewalk.copyProgram", () => copyProgram(guests)),
   );

@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import * as vscode from "vscode";
 import { type FromPage, fromPage, mapMessage, type ToPage, windowMessage } from "../../../webview/messages";
-import { MEMORY_MAP, MEMORY_MAP_WINDOW } from "../../debug/protocol/memoryMap";
+import { MEMORY_MAP, MEMORY_MAP_WINDOW, type SpaceName } from "../../debug/protocol/memoryMap";
 import { ask } from "../ask";
 import type { Sessions } from "../sessions";
 
@@ -12,6 +12,7 @@ class MemoryMapView implements vscode.WebviewViewProvider, vscode.Disposable {
   private view: vscode.WebviewView | undefined;
   /** What is to be selected once the page is there. */
   private wanted: ToPage | undefined;
+  private space: SpaceName = "domain";
   private readonly listening: vscode.Disposable;
 
   constructor(
@@ -61,6 +62,10 @@ class MemoryMapView implements vscode.WebviewViewProvider, vscode.Disposable {
       case "window":
         void this.explore(request);
         break;
+      case "space":
+        this.space = request.space;
+        void this.refresh();
+        break;
       case "command":
         void vscode.commands.executeCommand(`pagewalk.${request.command}`, request.argument);
     }
@@ -80,7 +85,7 @@ class MemoryMapView implements vscode.WebviewViewProvider, vscode.Disposable {
     const { session, state } = sessions;
     this.post({ type: "state", state: state ?? "none" });
     if (session === undefined || state !== "stopped") return;
-    await this.postOrTell(async () => mapMessage(await ask(session, MEMORY_MAP, {})));
+    await this.postOrTell(async () => mapMessage(await ask(session, MEMORY_MAP, { space: this.space })));
     if (this.wanted !== undefined) {
       this.post(this.wanted);
       this.wanted = undefined;
@@ -128,6 +133,7 @@ function pageHtml(webview: vscode.Webview, dist: vscode.Uri): string {
 <vscode-button id="whole" appearance="secondary">Show all</vscode-button>
 <vscode-text-field id="address" placeholder="Go to 0x…" aria-label="Go to an address"></vscode-text-field>
 <vscode-checkbox id="as-table">As a table</vscode-checkbox>
+<vscode-checkbox id="machine" hidden>Machine addresses</vscode-checkbox>
 <span id="status" role="status"></span>
 </header>
 <main><div id="picture"></div><div id="details"></div></main>

@@ -62,7 +62,10 @@ function endless(): Tables {
 describe("exploring", () => {
   test("ends within its budget however much is mapped, and tells where more is", () => {
     const tables = endless();
-    const { mapped, unexplored } = explore(STATE, tables, 0n, topOf(STATE), { runs: 1e9, reads: 100_000 });
+    const { mapped, unexplored } = explore(STATE, tables, 0n, topOf(STATE), undefined, {
+      runs: 1e9,
+      reads: 100_000,
+    });
     expect(tables.reads).toBeLessThan(100_000 + 5 * 2 * 512 + 4 * 1024);
     const end = mapped.at(-1)!.end;
     expect(unexplored).toEqual([{ start: end, end: DIRECT + (127n << 39n) }]);
@@ -71,19 +74,19 @@ describe("exploring", () => {
   test("ends at its number of runs, and goes on from there when asked", () => {
     const tables = endless();
     const limits = { runs: 10, reads: 1e9 };
-    const first = explore(STATE, tables, 0n, topOf(STATE), limits);
+    const first = explore(STATE, tables, 0n, topOf(STATE), undefined, limits);
     expect(first.mapped).toHaveLength(10);
     expect(first.mapped[0]).toMatchObject({ start: DIRECT, end: DIRECT + 0x200000n, pages: 512 });
-    const more = explore(STATE, tables, first.unexplored[0].start, topOf(STATE), limits);
+    const more = explore(STATE, tables, first.unexplored[0].start, topOf(STATE), undefined, limits);
     expect(more.mapped[0].start).toBe(first.mapped.at(-1)!.end);
     const far = DIRECT + (100n << 39n);
-    expect(explore(STATE, tables, far, topOf(STATE), limits).mapped[0].start).toBe(far);
+    expect(explore(STATE, tables, far, topOf(STATE), undefined, limits).mapped[0].start).toBe(far);
   });
 
   test("a part ends where it is told to", () => {
     const tables = endless();
     const to = DIRECT + 0x400000n;
-    const { mapped, unexplored } = explore(STATE, tables, DIRECT, to, { runs: 1, reads: 1e9 });
+    const { mapped, unexplored } = explore(STATE, tables, DIRECT, to, undefined, { runs: 1, reads: 1e9 });
     expect(mapped).toHaveLength(1);
     expect(unexplored).toEqual([{ start: DIRECT + 0x200000n, end: to }]);
   });
@@ -94,7 +97,7 @@ describe("exploring", () => {
       read32: (address: number) =>
         address < 0x2000 ? 0x2001 : 0x1000 * ((address - 0x2000) / 4) + 1 + ((address >> 1) & 2),
     };
-    const { mapped, unexplored } = explore({ ...STATE, levels: 2 }, memory, 0n, 1n << 32n, {
+    const { mapped, unexplored } = explore({ ...STATE, levels: 2 }, memory, 0n, 1n << 32n, undefined, {
       runs: 1e9,
       reads: 5001,
     });

@@ -171,3 +171,44 @@ describe("changes", () => {
     expect(next(map, target, "page-fault").changes).not.toEqual([]);
   });
 });
+
+describe("the memory map of a domain", () => {
+  let target: Target;
+  let map: MemoryMap;
+
+  beforeAll(async () => {
+    target = await boot({ program: "xen-p2m", memory: 64 * 2 ** 20 });
+    map = new MemoryMap(target);
+    runTo(target, "base-pointer");
+  });
+
+  test("counts memory as the domain does: what follows itself there is one range", () => {
+    const answer = map.answer();
+    expect(answer.space).toBe("domain");
+    const kernel = answer.mapped.find(({ start }) => start === "0xffffffff80000000");
+    expect(kernel).toMatchObject({ physical: "0x0", pageSize: "4K" });
+    expect(kernel!.pages).toBeGreaterThan(200);
+    expect(kernel!.machine).not.toBe("0x0");
+    expect(answer.owners.map(({ label }) => label)).toEqual(
+      expect.arrayContaining([".text", "start_info", "P->M list with its tables", "usable RAM"]),
+    );
+  });
+
+  test("types and pins of tables are told, with where they are in the machine", () => {
+    const root = ownersNamed(map.answer(), "init_level4_pgt").find(({ kind }) => kind === "table");
+    expect(root?.use).toMatch(/^in use as an L4 table \(count 2, pinned\)$/);
+    expect(Number(root!.machine)).toBe(target.pagingState.root);
+    expect(root!.machine).not.toBe(root!.start);
+  });
+
+  test("in machine addresses the hypervisor has its own, and tables lie scattered", () => {
+    const answer = map.answer("machine");
+    expect(answer.space).toBe("machine");
+    expect(answer.owners.map(({ label }) => label)).toEqual(
+      expect.arrayContaining(["hypervisor", "the domain's machine frames", "M2P table", "init_level4_pgt"]),
+    );
+    const root = ownersNamed(answer, "init_level4_pgt")[0];
+    expect(Number(root.start)).toBe(target.pagingState.root);
+    expect(answer.mapped.some(({ start }) => start === "0xffff800000000000")).toBe(true);
+  });
+});

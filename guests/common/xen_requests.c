@@ -1,5 +1,6 @@
 /* Requests to the hypervisor. What it refuses ends the program: nothing here is asked for twice. */
-#include "xen_p2m.h"
+#include "paging.h"
+#include "xen64.h"
 
 static void require(long result, const char *what)
 {
@@ -7,11 +8,16 @@ static void require(long result, const char *what)
 		FAIL("the hypervisor refused %s: error %d\n", what, (u64)-result);
 }
 
-void set_entry(u64 machine_address, u64 value)
+void update_entries(const struct mmu_update *updates, u64 count)
+{
+	require(hypercall(HYPERCALL_mmu_update, (xen_word)updates, count, 0, DOMID_SELF), "an update of a table");
+}
+
+void update_entry(u64 machine_address, u64 value)
 {
 	struct mmu_update update = { machine_address | MMU_NORMAL_PT_UPDATE, value };
 
-	require(hypercall(HYPERCALL_mmu_update, (xen_word)&update, 1, 0, DOMID_SELF), "an update of a table");
+	update_entries(&update, 1);
 }
 
 void update_va(const void *address, u64 value, unsigned flags)

@@ -1,5 +1,8 @@
-/* The entry of the domain, what the image tells the hypervisor, the static tables, and the entries of exceptions. */
-#include "../common/paging.h"
+/*
+ * The entry of a 64-bit domain, what the image tells the hypervisor, and the entries of exceptions. The program goes on
+ * in xen_start_kernel.
+ */
+#include "paging.h"
 
 #define XEN_ELFNOTE_ENTRY 1
 #define XEN_ELFNOTE_HYPERCALL_PAGE 2
@@ -10,8 +13,6 @@
 #define XEN_ELFNOTE_PAE_MODE 9
 #define XEN_ELFNOTE_FEATURES 10
 #define XEN_ELFNOTE_INIT_P2M 15
-
-#define HYPERCALL_iret 23
 
 /* Where the P->M list is to lie: in the user half, L4 slot 1. */
 #define INIT_P2M 0x8000000000
@@ -117,20 +118,11 @@ trap_entries:
 	.fill	16, 8, 0
 	.size trap_entries, . - trap_entries
 
-.macro PAGES name count
-	.balign PAGE_SIZE
-	.globl \name
-	.type \name, @object
-\name:
-	.skip	\count * PAGE_SIZE
-	.size \name, . - \name
-.endm
-	.section .bss.pages, "aw", @nobits
-PAGES init_level4_pgt 1
-PAGES level3_kernel_pgt 1
-PAGES init_stack 4
+	.section .bss.stack, "aw", @nobits
+	.balign 16
+	.skip	4 * PAGE_SIZE
 init_stack_top:
 
-#include "../common/hypercall_page.S"
+#include "hypercall_page.S"
 
 	.section .note.GNU-stack, "", @progbits
