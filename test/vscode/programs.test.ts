@@ -1,5 +1,5 @@
 /** Each boot program in each variant, booted from the editor: its own stops, and its tables by name. */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { Workbench, whyNot } from "./workbench";
 
 const reason = await whyNot();
@@ -99,27 +99,33 @@ describe.skipIf(reason !== undefined)("boot programs in VS Code", () => {
     code = await Workbench.open();
   });
 
+  afterEach(async () => {
+    await code.command("Debug: Stop");
+    await code.page.locator(".debug-toolbar").waitFor({ state: "hidden" });
+  });
+
   afterAll(async () => {
     await code?.close();
   });
 
   test.each(TOURS)("$program", async ({ program, entry, stops, rows }) => {
+    await code.showDebug();
     await code.boot(program, entry);
     for (const stop of stops) {
       await code.step("F5");
       await code.stoppedAt(stop);
     }
+    await code.showTables();
     for (const row of rows) await code.treeRow("Page Tables", row).waitFor();
     if (program.includes("xen")) {
       await code.command("Pagewalk: Show Memory Map");
       await code.map().locator("#machine").waitFor();
     }
     await code.picture(`program-${program.replace(/\W+/g, "-").replace(/-$/, "")}`);
-    await code.command("Debug: Stop");
-    await code.page.locator(".debug-toolbar").waitFor({ state: "hidden" });
   });
 
   test("a refused hypercall stops with the rule that forbids it", async () => {
+    await code.showDebug();
     await code.boot("xen-p2m (outside)", "startup_xen");
     // The root is linked while it is mapped writable.
     await code.command("Debug Console: Focus on Debug Console View");
@@ -135,6 +141,5 @@ describe.skipIf(reason !== undefined)("boot programs in VS Code", () => {
       /mmuext_op is refused with -EINVAL \(22\): .* is mapped writable \(count 1\), and cannot become an L4 table/,
     );
     await code.picture("hypercall-rejected");
-    await code.command("Debug: Stop");
   });
 });
