@@ -13,7 +13,7 @@ const INDEX = join(GUESTS, "images.json");
 const PROGRAMS = {
   "direct-map": ["direct-map.elf", "direct-map-xen.elf"],
   "early-fault": ["early-fault-merged.elf", "early-fault-prototype.elf"],
-  "i386-paravirt": ["i386-paravirt-native.elf", "i386-paravirt-native-pae.elf"],
+  "i386-paravirt": ["i386-paravirt-native.elf", "i386-paravirt-native-pae.elf", "i386-paravirt-xen-pae.elf"],
   "xen-p2m": ["xen-p2m.elf"],
 };
 const SOURCE = /\.(c|h|S|lds|mk)$|^Makefile$/;

@@ -1,6 +1,5 @@
 /* What memory there is, and the boot allocator: a bitmap of low memory, in which a set bit is a page that is taken. */
 #include "../common/memory.h"
-#include "hvm_start_info.h"
 #include "i386_paravirt.h"
 
 u32 max_pfn, max_low_pfn;
@@ -37,27 +36,42 @@ static void mark_range(u32 first, u32 end, int taken)
 	}
 }
 
-/* The whole pages of RAM of an entry, below a page; none where first is not below end. */
+/* Memory as the machine tells of it: a handful of ranges. */
+#define MAX_RAM 64
+static struct {
+	u64 start, end;
+} ram[MAX_RAM];
+static u32 ram_ranges;
+
+void add_ram(u64 start, u64 end)
+{
+	if (ram_ranges == MAX_RAM)
+		FAIL("memory has more than %d ranges\n", (u64)MAX_RAM);
+	ram[ram_ranges].start = start;
+	ram[ram_ranges++].end = end;
+}
+
+/* The whole pages of a range, below a page; none where first is not below end. */
 struct pages {
 	u32 first, end;
 };
 
-static struct pages ram_of(const struct hvm_memmap_table_entry *entry, u32 limit)
+static struct pages pages_of(u32 range, u32 limit)
 {
-	u64 first = (entry->addr + PAGE_SIZE - 1) >> PAGE_SHIFT;
-	u64 end = (entry->addr + entry->size) >> PAGE_SHIFT;
+	u64 first = (ram[range].start + PAGE_SIZE - 1) >> PAGE_SHIFT;
+	u64 end = ram[range].end >> PAGE_SHIFT;
 
-	if (entry->type != HVM_MEMMAP_TYPE_RAM || first >= limit)
+	if (first >= limit)
 		return (struct pages){ 0, 0 };
 	return (struct pages){ first, end < limit ? end : limit };
 }
 
-static u32 highest_ram(const struct hvm_memmap_table_entry *map, u32 entries, u32 limit)
+static u32 highest_ram(u32 limit)
 {
 	u32 highest = 0;
 
-	for (u32 i = 0; i < entries; i++) {
-		u32 end = ram_of(map + i, limit).end;
+	for (u32 i = 0; i < ram_ranges; i++) {
+		u32 end = pages_of(i, limit).end;
 
 		if (end > highest)
 			highest = end;
@@ -65,35 +79,31 @@ static u32 highest_ram(const struct hvm_memmap_table_entry *map, u32 entries, u3
 	return highest;
 }
 
-static void init_bootmem(const struct hvm_memmap_table_entry *map, u32 entries)
+static void init_bootmem(void)
 {
 	u32 size = (max_low_pfn + 7) / 8;
 
 	/* All taken, RAM released, and what lies below the bitmap's end taken again: the kernel and its first tables. */
 	bootmem_map = __va(init_pg_tables_end);
 	memset(bootmem_map, 0xff, size);
-	for (u32 i = 0; i < entries; i++) {
-		struct pages ram = ram_of(map + i, max_low_pfn);
+	for (u32 i = 0; i < ram_ranges; i++) {
+		struct pages pages = pages_of(i, max_low_pfn);
 
-		mark_range(ram.first, ram.end, 0);
+		mark_range(pages.first, pages.end, 0);
 	}
 	bootmem_next = PFN(init_pg_tables_end + size + PAGE_SIZE - 1);
 	mark_range(0, bootmem_next, 1);
 }
 
-void setup_memory(const struct hvm_start_info *info)
+void setup_memory(void)
 {
-	const struct hvm_memmap_table_entry *map;
 	u32 limit = MAXMEM;
 
-	if (info->magic != HVM_START_MAGIC || info->version < 1)
-		FAIL("hvm_start_info has no memory map\n");
-	map = __va(info->memmap_paddr);
 	if (boot_settings.low_end && boot_settings.low_end < MAXMEM)
 		limit = boot_settings.low_end;
-	max_pfn = highest_ram(map, info->memmap_entries, ~0u);
-	max_low_pfn = highest_ram(map, info->memmap_entries, PFN(limit));
-	init_bootmem(map, info->memmap_entries);
+	max_pfn = highest_ram(~0u);
+	max_low_pfn = highest_ram(PFN(limit));
+	init_bootmem();
 	print("low memory ends at %x, memory at %x\n", (u64)max_low_pfn << PAGE_SHIFT, (u64)max_pfn << PAGE_SHIFT);
 }
 
@@ -116,7 +126,7 @@ void *alloc_bootmem_low_pages(u32 size)
 
 		if (free_run(pfn, wanted) < wanted)
 			continue;
-		/* Only what the entry code mapped is there for sure. */
+		/* Only what is mapped by now is there for sure. */
 		if ((pfn + wanted) * PAGE_SIZE > init_map_end)
 			break;
 		mark_range(pfn, pfn + wanted, 1);

@@ -1,8 +1,7 @@
 /* What must be true of the new tables before the CPU uses them: afterwards nobody could tell. */
 #include "checks.h"
 
-/* The leaf that maps an address, its address part as that of the 4 KiB page; 0 where there is none. */
-static entry_t leaf_of(u32 address)
+entry_t leaf_of(u32 address)
 {
 	pmd_t *pmd;
 
@@ -20,7 +19,7 @@ int maps_to(u32 address, u32 physical)
 {
 	entry_t leaf = leaf_of(address);
 
-	return (leaf & _PAGE_PRESENT) && (leaf & PTE_PFN_MASK) == physical;
+	return (leaf & _PAGE_PRESENT) && entry_physical(leaf) == physical;
 }
 
 /* Tables that the kernel's part of the root leads to, of both kinds. */
@@ -32,19 +31,9 @@ static u32 count_tables(void)
 	for (unsigned i = USER_PTRS_PER_PGD; i < PTRS_PER_PGD; i++)
 		count += pgd_present(swapper_pg_dir + i);
 #endif
-	for (u32 address = PAGE_OFFSET; address; address += PMD_SIZE)
+	for (u32 address = PAGE_OFFSET; address != KERNEL_END; address += PMD_SIZE)
 		count += table_pmd(address) != NULL;
 	return count;
-}
-
-/* Tables of the entry assembly that the new ones must have kept: large pages and other formats have no use for them. */
-static u32 kept_tables(void)
-{
-#ifdef PAE
-	return 0;
-#else
-	return use_pse ? 0 : (init_pg_tables_end - __pa(_end)) / PAGE_SIZE;
-#endif
 }
 
 void check_nothing_replaced(void)

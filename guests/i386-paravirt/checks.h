@@ -4,6 +4,13 @@
 
 #include "i386_paravirt.h"
 
+/* What the kernel has tables for ends here: where a hypervisor has its own, or at the top. */
+#ifdef XEN
+#define KERNEL_END RESERVED_START
+#else
+#define KERNEL_END 0u
+#endif
+
 static inline pgd_t *pgd_of(u32 address)
 {
 	return swapper_pg_dir + pgd_index(address);
@@ -25,7 +32,9 @@ static inline pmd_t *table_pmd(u32 address)
 	return pmd_is_table(pmd) ? pmd : NULL;
 }
 
-/* checks-before.c: whether an address is mapped, to a page. */
+/* checks-before.c: the leaf that maps an address, its address part as that of the 4 KiB page; 0 where there is none. */
+entry_t leaf_of(u32 address);
+/* Whether an address is mapped, to a page. */
 int maps_to(u32 address, u32 physical);
 
 #endif

@@ -52,17 +52,24 @@ static inline void write_cr4(u32 value)
 	asm volatile("movl %0, %%cr4" : : "r"(value) : "memory");
 }
 
+#ifdef XEN
+/* A hypervisor that sees this invalid instruction before CPUID answers in place of the CPU. */
+#define CPUID ".byte 0x0f, 0x0b, 0x78, 0x65, 0x6e; cpuid"
+#else
+#define CPUID "cpuid"
+#endif
+
 /* EDX of a leaf of CPUID; 0 where the CPU does not have that leaf. */
 static inline u32 cpuid_edx(u32 leaf)
 {
 	u32 a = leaf & 0x80000000, b, c = 0, d;
 
-	asm volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+	asm volatile(CPUID : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
 	if (a < leaf)
 		return 0;
 	a = leaf;
 	c = 0;
-	asm volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+	asm volatile(CPUID : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
 	return d;
 }
 

@@ -5,6 +5,8 @@
 #include "i386_paravirt.h"
 #include "pgtable.h"
 
+#define HYPERCALL_iret 23
+
 /* Vectors for which the CPU pushes an error code: 8, 10 to 14, 17, 21. */
 #define ERROR_CODE_VECTORS ((1 << 8) | (0x1f << 10) | (1 << 17) | (1 << 21))
 
@@ -67,7 +69,12 @@ exception:
 	.cfi_adjust_cfa_offset -8 * 4
 	addl	$8, %esp		/* vector and error code */
 	.cfi_adjust_cfa_offset -8
+#ifdef XEN
+	/* The events that the hypervisor let through before are part of what it restores. */
+	jmp	hypercall_page + (HYPERCALL_iret << HYPERCALL_SHIFT)
+#else
 	iret
+#endif
 	.cfi_endproc
 	.size exception, . - exception
 

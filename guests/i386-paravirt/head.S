@@ -113,21 +113,4 @@ init_map_end:
 	.long	0
 	.size init_map_end, 4
 
-	.section .bss.pages, "aw", @nobits
-.macro PAGES name count
-	.balign PAGE_SIZE
-	.globl \name
-	.type \name, @object
-\name:
-	.skip	\count * PAGE_SIZE
-	.size \name, . - \name
-.endm
-
-	/* One page, read as 1024 entries of 4 bytes by a 2-level CPU, as 4 of 8 bytes by one in PAE mode. */
-PAGES swapper_pg_dir 1
-	/* As a page directory: one that maps nothing. */
-PAGES empty_zero_page 1
-PAGES init_stack 2
-init_stack_top:
-
 	.section .note.GNU-stack, "", @progbits

@@ -6,7 +6,6 @@
 #define NO_FAULT 0xffffffff
 
 #ifndef __ASSEMBLER__
-#include "../common/io.h"
 #include "../common/print.h"
 #include "pgtable.h"
 
@@ -16,7 +15,10 @@ enum defect {
 	DEFECT_NO_ADVANCE,	/* the address stands still while a page table is filled */
 	DEFECT_OVERWRITE,	/* tables that are there are replaced */
 	DEFECT_FIXMAP_END,	/* the fixmap's tables go on up to address 0 */
-	DEFECT_NO_LOW_ALIAS,	/* PAE: low memory is mapped at PAGE_OFFSET only */
+	DEFECT_NO_LOW_ALIAS,	/* native PAE: low memory is mapped at PAGE_OFFSET only */
+	DEFECT_WRITABLE_TABLE,	/* Xen: a new table is linked while it is mapped writable */
+	DEFECT_WRITABLE_ALIAS,	/* Xen: set_pte makes read-only mappings writable, those of tables too */
+	DEFECT_DIRECT_WRITE,	/* Xen: set_pte writes the entry itself, and asks nobody */
 };
 
 /*
@@ -36,24 +38,28 @@ extern struct boot_settings boot_settings;
 /* main.c: what of the CPU is used. */
 extern int use_pse, use_pge, use_nx;
 
-/* head.S: the tables, and the physical ends of what was built and mapped at the entry. */
+/* pages.S */
 extern pgd_t swapper_pg_dir[PAGE_SIZE / sizeof(pgd_t)];
 extern u8 empty_zero_page[PAGE_SIZE];
+/*
+ * head.S, xen_machine.c: the physical ends of what was there at the entry, tables included, and of what is mapped at
+ * PAGE_OFFSET.
+ */
 extern u32 init_pg_tables_end, init_map_end;
 extern const u8 _text[], _etext[], _end[];
 
 /* bootmem.c: in pages. */
 extern u32 max_pfn, max_low_pfn;
-struct hvm_start_info;
-void setup_memory(const struct hvm_start_info *info);
+/* A range of memory, in bytes; before setup_memory. */
+void add_ram(u64 start, u64 end);
+void setup_memory(void);
 /* Zeroed, mapped low memory of whole pages, which is never given back; NULL where none is left. */
 void *alloc_bootmem_low_pages(u32 size);
 /* The physical address behind all that was handed out. */
 u32 bootmem_end(void);
 
-/* The top of the address space is left to a hypervisor; the fixed mappings lie below. */
-#define TOP_RESERVED 0x800000
-#define FIXADDR_TOP (0u - TOP_RESERVED - PAGE_SIZE)
+/* The fixed mappings lie below what is reserved at the top of the address space. */
+#define FIXADDR_TOP (RESERVED_START - PAGE_SIZE)
 #define FIXMAP_SLOTS 600
 #define FIXADDR_START (FIXADDR_TOP - (FIXMAP_SLOTS - 1) * PAGE_SIZE)
 /* One pmd of permanent kernel mappings of highmem, below the fixmap. */
@@ -63,11 +69,16 @@ u32 bootmem_end(void);
 extern u32 tables_allocated;
 void paging_init(void);
 
-/* exceptions.c */
-void load_idt(void);
+/* main.c: all that follows, once memory and the handlers of exceptions are known. */
+void __attribute__((noreturn)) start_kernel(void);
+
+/* native_machine.c, xen_machine.c */
+enum end { END_OK, END_FAILED };
+void __attribute__((noreturn)) end_machine(enum end end);
 
 /* entry.S */
-extern const u8 idt_handlers[32][16];
+#define EXCEPTIONS 32
+extern const u8 idt_handlers[EXCEPTIONS][16];
 /* Reads a word of each of some pages: how many could be read before the first that could not. */
 u32 probe_read_pages(const void *address, u32 pages);
 /* The error code of the page fault, or NO_FAULT. */
@@ -77,13 +88,16 @@ u32 probe_call(const void *address);
 void check_nothing_replaced(void);
 void check_new_tables(void);
 void check_paging(void);
+/* checks-native.c, checks-xen.c: what this variant alone promises. */
+void check_variant(void);
+/* Tables that were there at the entry and must be linked still. */
+u32 kept_tables(void);
 
 /* Ends the machine with a sentence. */
 #define FAIL(...)                                                                                                      \
 	do {                                                                                                           \
 		print("FAILED: " __VA_ARGS__);                                                                         \
-		outl(DEBUG_EXIT_PORT, 1);                                                                              \
-		halt();                                                                                                \
+		end_machine(END_FAILED);                                                                               \
 	} while (0)
 
 #endif

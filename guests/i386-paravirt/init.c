@@ -151,7 +151,7 @@ static void set_nx(void)
 {
 	if (!use_nx)
 		return;
-	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_NXE);
+	paging_hooks.set_in_efer(EFER_NXE);
 	page_kernel |= _PAGE_NX;
 }
 

@@ -1,9 +1,6 @@
-/* The C part of the boot, from the first line to the end of the machine. */
-#include "../common/serial.h"
+/* The way of every boot, from the features of the CPU to the end of the machine. */
 #include "cpu.h"
-#include "hvm_start_info.h"
 #include "i386_paravirt.h"
-#include "paging_hooks.h"
 
 /* The loader writes here before the program starts: see i386_paravirt.h. */
 struct boot_settings boot_settings __attribute__((section(".data"))) = {
@@ -14,7 +11,9 @@ struct boot_settings boot_settings __attribute__((section(".data"))) = {
 
 int use_pse, use_pge, use_nx;
 
-#ifdef PAE
+#if defined(XEN)
+static const char variant[] = "xen-pae";
+#elif defined(PAE)
 static const char variant[] = "native-pae";
 #else
 static const char variant[] = "native";
@@ -35,16 +34,12 @@ static void choose_features(void)
 	print("%s:%s%s%s\n", variant, use_pse ? " PSE" : "", use_pge ? " PGE" : "", use_nx ? " NX" : "");
 }
 
-void __attribute__((noreturn)) i386_start_kernel(u32 start_info)
+void start_kernel(void)
 {
-	paging_hooks = native_paging_hooks;
-	load_idt();
-	serial_init();
 	choose_features();
-	setup_memory(__va(start_info));
+	setup_memory();
 	paging_init();
 	check_paging();
 	print("ok\n");
-	outl(DEBUG_EXIT_PORT, 0);
-	halt();
+	end_machine(END_OK);
 }

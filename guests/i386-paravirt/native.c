@@ -81,6 +81,11 @@ static void native_set_in_cr4(u32 bits)
 	write_cr4(read_cr4() | bits);
 }
 
+static void native_set_in_efer(u32 bits)
+{
+	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | bits);
+}
+
 static void native_flush_tlb_all(void)
 {
 	u32 cr4 = read_cr4();
@@ -103,5 +108,6 @@ const struct paging_hooks native_paging_hooks = {
 	.set_pgd = native_set_pgd,
 	.load_root = write_cr3,
 	.set_in_cr4 = native_set_in_cr4,
+	.set_in_efer = native_set_in_efer,
 	.flush_tlb_all = native_flush_tlb_all,
 };

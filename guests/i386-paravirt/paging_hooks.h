@@ -21,6 +21,7 @@ struct paging_hooks {
 	/* Makes a table the root: its physical address. */
 	void (*load_root)(u32 physical);
 	void (*set_in_cr4)(u32 bits);
+	void (*set_in_efer)(u32 bits);
 	/* Global translations too. */
 	void (*flush_tlb_all)(void);
 };
@@ -28,7 +29,7 @@ struct paging_hooks {
 /* The hooks of this boot, filled before anything else happens. */
 extern struct paging_hooks paging_hooks;
 
-/* native.c */
-extern const struct paging_hooks native_paging_hooks;
+/* native.c, xen.c */
+extern const struct paging_hooks native_paging_hooks, xen_paging_hooks;
 
 #endif

@@ -9,8 +9,16 @@
 
 /* Low memory is mapped from here on, and the kernel is linked here, 1 MiB up. */
 #define PAGE_OFFSET 0xc0000000
-/* What fits between PAGE_OFFSET and the fixed mappings; the rest of memory is highmem. */
-#define MAXMEM 0x38000000
+/* From here on the address space is a hypervisor's: all of it that is there, or a little in case of one. */
+#ifdef XEN
+#define RESERVED_START 0xf5800000
+#else
+#define RESERVED_START 0xff800000
+#endif
+/* What the kernel maps as it likes, with the fixed mappings at its end. */
+#define MAPPING_SPACE 0x7800000
+/* What fits between PAGE_OFFSET and that; the rest of memory is highmem. */
+#define MAXMEM (RESERVED_START - MAPPING_SPACE - PAGE_OFFSET)
 
 #define _PAGE_PRESENT 0x001
 #define _PAGE_RW 0x002
@@ -44,6 +52,9 @@
 /* The boot allocator's bitmap, and every page table that low memory and the fixed mappings can need. */
 #define BITMAP_MAX (MAXMEM / PAGE_SIZE / 8)
 #define INIT_MAP_BEYOND_END (BITMAP_MAX + (MAXMEM / PMD_SIZE + 8) * PAGE_SIZE)
+
+/* Slots of the hypercall page have 32 bytes. */
+#define HYPERCALL_SHIFT 5
 
 #define __KERNEL_CS 0x10
 #define __KERNEL_DS 0x18
@@ -95,11 +106,29 @@ static inline unsigned pte_index(u32 address)
 	return (address >> PAGE_SHIFT) & (PTRS_PER_PTE - 1);
 }
 
+/*
+ * Between an entry and the memory that the kernel knows. Under a hypervisor entries hold machine frames, and the
+ * kernel counts frames of its domain.
+ */
+#ifdef XEN
+extern const u32 *machine_to_phys;
+
+static inline u64 entry_physical(entry_t value)
+{
+	return (u64)machine_to_phys[(value & PTE_PFN_MASK) >> PAGE_SHIFT] << PAGE_SHIFT;
+}
+#else
+static inline u64 entry_physical(entry_t value)
+{
+	return value & PTE_PFN_MASK;
+}
+#endif
+
 /* The pmd slot of an address, in the table that its root entry leads to. */
-static inline pmd_t *pmd_offset(pgd_t *pgd, u32 address)
+static inline pmd_t *pmd_offset(const pgd_t *pgd, u32 address)
 {
 #ifdef PAE
-	return (pmd_t *)__va(pgd->value & PTE_PFN_MASK) + ((address >> PMD_SHIFT) & 511);
+	return (pmd_t *)__va(entry_physical(pgd->value)) + ((address >> PMD_SHIFT) & 511);
 #else
 	(void)address;
 	return (pmd_t *)pgd;
@@ -109,7 +138,7 @@ static inline pmd_t *pmd_offset(pgd_t *pgd, u32 address)
 /* The page table that a pmd leads to. */
 static inline pte_t *pmd_page_table(const pmd_t *pmd)
 {
-	return __va(pmd->value & PTE_PFN_MASK);
+	return __va(entry_physical(pmd->value));
 }
 
 static inline int pmd_is_table(const pmd_t *pmd)

@@ -40,6 +40,8 @@ export interface BootOptions {
   maxPhysicalBits?: number;
   /** Whether the CPU has pages of 1 GiB; it has unless given. */
   pages1G?: boolean;
+  /** Whether the CPU has XD; it has unless given. */
+  nx?: boolean;
   cmdline?: string;
   /** The contents of an initial RAM disk. */
   initrd?: Uint8Array;
@@ -172,11 +174,11 @@ function withRamdisk(initrd: Uint8Array | undefined): { ramdisk?: SparseFile } {
 function bootDomain(
   image: ElfImage,
   map: MemoryMap,
-  { pages1G = true, maxPhysicalBits = 52 }: BootOptions,
+  { pages1G = true, nx = true, maxPhysicalBits = 52 }: BootOptions,
   input: XenPvOptions & { cmdline: string; ramdisk?: SparseFile },
   patches: readonly SymbolPatch[] = [],
 ): Boot {
-  const domain = bootXenPv(image, map, { ...input, pages1G, maxPhysicalBits }, patches);
+  const domain = bootXenPv(image, map, { ...input, pages1G, nx, maxPhysicalBits }, patches);
   return {
     ram: domain.ram,
     e820: map.e820,

@@ -30,6 +30,7 @@ export interface XenPvInput extends XenPvOptions {
   cmdline: string;
   ramdisk?: SparseFile;
   pages1G: boolean;
+  nx: boolean;
   maxPhysicalBits: number;
 }
 
@@ -67,6 +68,7 @@ export function bootXenPv(
       order: input.order ?? "shuffled",
       p2mOutside: input.p2mOutside ?? true,
       pages1G: input.pages1G,
+      nx: input.nx,
       maxPhysicalBits: input.maxPhysicalBits,
     });
   } catch (error) {

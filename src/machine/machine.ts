@@ -6,6 +6,7 @@
  */
 import type { PagingState } from "../paging/state";
 import { LDTR, TR } from "./cpu/attributes";
+import { loadPdptes } from "./cpu/control";
 import { Cpu, type CpuSurroundings } from "./cpu/cpu";
 import type { CpuModel } from "./cpu/model";
 import { R_RIP, R_SEGMENT_BASE, REGISTER_NAMES, SEGMENT_NAMES } from "./cpu/registers";
@@ -150,6 +151,7 @@ export class Machine implements CpuSurroundings {
     cpu.setRflags(state.rflags ?? 2);
     cpu.setCpl(state.segments.cs.selector & 3);
     cpu.updatePaging();
+    if (cpu.paging.levels === 3) loadPdptes(cpu, cpu.paging.root);
     cpu.updateMode();
     cpu.mmu.flushAll();
     this.roots.started(cpu.hypervisor !== undefined);

@@ -53,6 +53,7 @@ const DEFAULT_CPU = "max";
 const PAGE = 4096;
 /** IA32_EFER.LMA: the CPU is in IA-32e mode. */
 const EFER_LMA = 1 << 10;
+const CR4_PAE = 1 << 5;
 
 /** @throws UsageError, CpuModelError, ImageError where the request or the image cannot be used */
 export async function launch(request: LaunchRequest, files: Files): Promise<Target> {
@@ -67,11 +68,13 @@ export async function launch(request: LaunchRequest, files: Files): Promise<Targ
  * @throws UsageError where the CPU cannot be entered like this
  */
 export function targetOf(boot: Boot, cpu: CpuModel, tlb: "max" | "off" | number, details: string): Target {
-  if ((boot.start.efer & EFER_LMA) !== 0 && !cpu.features.lm) {
-    throw new UsageError(
-      `the ${boot.entry} entry starts in 64-bit mode, which the CPU "${cpu.name}" does not have (lm)`,
+  const { start, entry } = boot;
+  const lacks = (mode: string, feature: string) =>
+    new UsageError(
+      `the ${entry} entry starts ${mode}, which the CPU "${cpu.name}" does not have (${feature})`,
     );
-  }
+  if ((start.efer & EFER_LMA) !== 0 && !cpu.features.lm) throw lacks("in 64-bit mode", "lm");
+  if ((start.cr4 & CR4_PAE) !== 0 && !cpu.features.pae) throw lacks("with PAE paging", "pae");
   const machine = new Machine({ ram: boot.ram, cpu, tlb });
   boot.apply(machine.memory);
   const xen = boot.domain && new Xen(machine, boot.domain.domain, { ptwr: boot.domain.ptwr });
@@ -94,6 +97,7 @@ async function bootOf(request: LaunchRequest, cpu: CpuModel, files: Files): Prom
     maxPhysicalBits: cpu.maxPhysicalBits,
     entry,
     pages1G: cpu.features.pdpe1gb,
+    nx: cpu.features.nx,
     ...(memory === undefined ? {} : { memory }),
     ...(cmdline === undefined ? {} : { cmdline }),
     ...(initrd === undefined ? {} : { initrd }),

@@ -39,6 +39,8 @@ export interface DomainOptions {
   readonly p2mOutside: boolean;
   /** Whether the CPU has pages of 1 GiB. */
   readonly pages1G: boolean;
+  /** Whether it has XD. */
+  readonly nx: boolean;
   readonly maxPhysicalBits: number;
 }
 
@@ -92,7 +94,7 @@ const CMDLINE_LIMIT = 1024;
 const CR0 = 0x8001_0031;
 const CR4_PAE = 0x20;
 const CR4_PGE = 0x80;
-const EFER_64 = 0xd01;
+const EFER_64 = 0x501;
 const EFER_NXE = 0x800;
 const RFLAGS_IF = 0x202;
 
@@ -130,6 +132,12 @@ export function buildDomain(image: PvImage, options: DomainOptions): Domain {
   );
   const m2p = Math.ceil(frames.endMfn / HUGE) * HUGE;
   const m2pFrames = Math.ceil((frames.endMfn * abi.word) / PAGE);
+  if (abi.bits === 32 && BigInt(m2pFrames * PAGE) > abi.gdt - abi.m2p) {
+    throw new DomainError(
+      `the domain's ${options.nrPages} pages are too many for a 32-bit guest: the machine-to-physical table would need ` +
+        `${inMib(m2pFrames)} MiB of the ${(abi.gdt - abi.m2p) >> 20n} MiB that the hypervisor has for it`,
+    );
+  }
   const end = (m2p + m2pFrames) * PAGE;
   if (end > 2 ** Math.min(options.maxPhysicalBits, 51)) {
     throw new DomainError(
@@ -282,7 +290,7 @@ class Builder {
       cr0: CR0,
       cr3: BigInt(this.mfnAt(mapping.tables)) * 4096n,
       cr4: CR4_PAE | CR4_PGE,
-      efer: wide ? EFER_64 : EFER_NXE,
+      efer: (wide ? EFER_64 : 0) | (this.options.nx ? EFER_NXE : 0),
       segments: {
         cs: { selector: abi.kernelCs, base: 0n, limit: ALL_ONES, attributes: wide ? 0xa0fb : 0xc0bb },
         ss: data,

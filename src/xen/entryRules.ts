@@ -20,15 +20,21 @@ export function frameOf(low: number, high: number): number {
   return (high & 0xfffff) * 0x100000 + (low >>> 12);
 }
 
+/** What a CPU has for entries. */
+export interface EntryFeatures {
+  readonly maxPhysicalBits: number;
+  readonly nx: boolean;
+}
+
 /** Why the bits of a present entry are refused; undefined where they are not. */
 export function refusedBits(
   abi: GuestAbi,
   level: number,
   low: number,
   high: number,
-  maxPhysicalBits: number,
+  { maxPhysicalBits, nx }: EntryFeatures,
 ): string | undefined {
-  const reserved = high & ~NX_HIGH & ~((1 << (maxPhysicalBits - 32)) - 1);
+  const reserved = high & ~(nx ? NX_HIGH : 0) & ~((1 << (maxPhysicalBits - 32)) - 1);
   const allowed = abi.bits === 64 ? 0x7ff00000 : 0;
   if ((reserved & ~allowed) !== 0) return "it has a reserved bit set";
   if (level === 1) {

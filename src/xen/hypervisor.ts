@@ -61,14 +61,16 @@ export class Xen implements Hypervisor {
     this.abi = abi;
     this.vcpu = new Vcpu(root, hypervisorFrames.sharedInfo * 4096);
     this.memory = new GuestMemory(cpu, abi);
-    this.own = new OwnEntries(memory, domain);
+    const { maxPhysicalBits } = cpu.model;
+    const { nx } = cpu.model.features;
+    this.own = new OwnEntries(memory, domain, nx);
     const writer = {
       read32: (address: number) => memory.read32(address),
       writeEntry: (address: number, low: number, high: number) =>
         cpu.mmu.writePhysical(address, 8, low, high),
       flushTranslations: () => cpu.mmu.flushAll(),
     };
-    this.pages = new PageTypes(abi, frames, writer, this.own, cpu.model.maxPhysicalBits);
+    this.pages = new PageTypes(abi, frames, writer, this.own, { maxPhysicalBits, nx });
     this.traps = new Traps(cpu, abi, this.vcpu, this.memory, (frame) => this.loadRoot(frame));
     this.emulation = new Emulation(cpu, abi, this.vcpu, this.memory, this.pages);
     this.context = {
@@ -104,7 +106,8 @@ export class Xen implements Hypervisor {
 
   intercept(fault: CpuFault): boolean {
     if (fault.software) {
-      if (fault.vector !== HYPERCALL_VECTOR || this.abi.bits !== 32) return false;
+      const { bits, ring } = this.abi;
+      if (fault.vector !== HYPERCALL_VECTOR || bits !== 32 || this.machine.cpu.cpl !== ring) return false;
       this.hypercall();
       return true;
     }

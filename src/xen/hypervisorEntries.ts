@@ -42,6 +42,8 @@ export class OwnEntries implements HypervisorEntries {
   constructor(
     private readonly memory: PhysicalMemory,
     private readonly domain: Domain,
+    /** Whether the CPU has XD. */
+    private readonly nx: boolean,
   ) {
     const { abi, hypervisorFrames } = domain;
     this.abi = abi;
@@ -90,7 +92,7 @@ export class OwnEntries implements HypervisorEntries {
   /** Large pages, read-only, for user mode too: it is the guest that reads them. */
   private mapM2p(): void {
     const { m2p, m2pFrames } = this.domain.hypervisorFrames;
-    const flags = BigInt(PRESENT | USER | ACCESSED | PAGE_SIZE_BIT) | NX;
+    const flags = BigInt(PRESENT | USER | ACCESSED | PAGE_SIZE_BIT) | (this.nx ? NX : 0n);
     const l2Tables: number[] = [];
     for (let done = 0; done < m2pFrames; done += 512) {
       const entry = (BigInt(m2p + done) * 4096n) | flags;

@@ -11,6 +11,7 @@ import {
   adjustedHigh,
   adjustedLow,
   DIRTY,
+  type EntryFeatures,
   frameOf,
   PAGE_SIZE_BIT,
   PRESENT,
@@ -56,6 +57,8 @@ interface EntryChange {
 }
 
 const ENTRIES = 512;
+/** The last entry of a PAE root: the L2 table below it holds the hypervisor's entries too. */
+const TOP_SLOT = 3;
 
 export class PageTypes {
   readonly info = new PageInfo();
@@ -68,7 +71,7 @@ export class PageTypes {
     private readonly frames: MachineFrames,
     private readonly memory: TableWriter,
     private readonly hypervisor: HypervisorEntries,
-    private readonly maxPhysicalBits: number,
+    private readonly features: EntryFeatures,
   ) {}
 
   /** "mfn 0x1005 (pfn 0x2)". */
@@ -114,10 +117,11 @@ export class PageTypes {
       if (old !== type) {
         throw new Rejection("EINVAL", `${this.frameText(mfn)} is ${info.describe(mfn)}, and ${needed(type)}`);
       }
-      if (isTableType(type) && info.isTopL2(mfn) !== topL2) {
+      if (topL2 || info.isTopL2(mfn)) {
         throw new Rejection(
           "EINVAL",
-          `${this.frameText(mfn)} is an L2 table of ${topL2 ? "another slot than 3" : "slot 3"}, and cannot be one of both`,
+          `${this.frameText(mfn)} is ${info.describe(mfn)}, and the L2 table of a PAE root's slot 3, which holds the ` +
+            "hypervisor's entries, serves no other root and no other slot",
         );
       }
       info.addReference(mfn, 1);
@@ -191,9 +195,16 @@ export class PageTypes {
   }
 
   private checkSlot({ table, level, index }: EntryChange): void {
-    const isPaeRoot = this.abi.levels === 3 && level === 3;
+    const isPaeRoot = this.isPaeRoot(level);
     if (isPaeRoot && index >= 4) {
       throw new Rejection("EINVAL", `a PAE root has 4 entries, and no entry ${index}`);
+    }
+    if (isPaeRoot && index === TOP_SLOT) {
+      throw new Rejection(
+        "EINVAL",
+        `entry ${index} of the L3 table ${this.frameText(table)} leads to the hypervisor's entries, and cannot be ` +
+          "changed while the table is in use",
+      );
     }
     if (!this.hypervisor.owns(level, index, this.info.isTopL2(table))) return;
     throw new Rejection(
@@ -224,6 +235,12 @@ export class PageTypes {
     const { memory, abi } = this;
     const base = table * 4096;
     const entries = this.entriesOf(type);
+    if (this.isPaeRoot(type) && (memory.read32(base + 8 * TOP_SLOT) & PRESENT) === 0) {
+      throw new Rejection(
+        "EINVAL",
+        `entry ${TOP_SLOT} of the L3 table ${this.frameText(table)} is empty, and the hypervisor has its own entries below it`,
+      );
+    }
     for (let index = 0; index < entries; index++) {
       if (this.hypervisor.owns(type, index, topL2)) continue;
       const address = base + 8 * index;
@@ -255,12 +272,16 @@ export class PageTypes {
   }
 
   private entriesOf(type: FrameType): number {
-    return this.abi.levels === 3 && type === 3 ? 4 : ENTRIES;
+    return this.isPaeRoot(type) ? TOP_SLOT + 1 : ENTRIES;
+  }
+
+  private isPaeRoot(level: number): boolean {
+    return this.abi.levels === 3 && level === 3;
   }
 
   private checkBits(change: EntryChange, low: number, high: number): void {
     if (this.trusted) return;
-    const refused = refusedBits(this.abi, change.level, low, high, this.maxPhysicalBits);
+    const refused = refusedBits(this.abi, change.level, low, high, this.features);
     if (refused !== undefined) throw this.rejected(change, low, high, refused);
   }
 
@@ -279,7 +300,7 @@ export class PageTypes {
       for (let i = 0; i < pagesOf(level); i++) this.get(mfn + i, TYPE_WRITABLE);
       return;
     }
-    const topL2 = this.abi.levels === 3 && level === 3 && index === 3;
+    const topL2 = this.isPaeRoot(level) && index === TOP_SLOT;
     try {
       this.get(mfn, level === TYPE_L1 ? TYPE_WRITABLE : ((level - 1) as FrameType), topL2);
     } catch (rejection) {

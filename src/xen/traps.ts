@@ -1,7 +1,7 @@
 /** How exceptions get into the guest, and how its handlers return (Xen: create_bounce_frame, do_iret). */
 import type { Cpu } from "../machine/cpu/cpu";
-import { CpuFault, Halted, NO_ERROR, PAGE_FAULT, vectorName } from "../machine/cpu/fault";
-import { CS, IF, NT, RAX, RCX, RF, RSP, SS, TF, VM } from "../machine/cpu/registers";
+import { BP, CpuFault, GP, Halted, NO_ERROR, OF_VECTOR, PAGE_FAULT, vectorName } from "../machine/cpu/fault";
+import { CS, IF, IOPL, NT, RAX, RCX, RF, RSP, SS, TF, VM } from "../machine/cpu/registers";
 import { takeFixed } from "../machine/cpu/segments";
 import { ACCESS_USER } from "../paging/state";
 import type { GuestAbi } from "./abi";
@@ -12,6 +12,8 @@ const R11 = 11;
 /** VGCF_in_syscall: RCX and R11 are not restored. */
 const IN_SYSCALL = 0x100;
 const ERROR_USER = 4;
+/** An error code's selector index is that of a gate. */
+const FROM_IDT = 2;
 /** evtchn_upcall_mask in a vcpu_info. */
 const UPCALL_MASK = 1;
 const FLAT = 0xffffffff;
@@ -30,12 +32,19 @@ export class Traps {
   deliver(fault: CpuFault): void {
     const { vcpu, abi, cpu } = this;
     const handler = vcpu.traps.get(fault.vector);
+    if (fault.software && !this.mayInterrupt(fault.vector, handler)) {
+      cpu.undoSoftwareInterrupt(fault);
+      this.deliver(
+        new CpuFault().set(GP, 8 * fault.vector + FROM_IDT, "the guest has no gate for this ring"),
+      );
+      return;
+    }
     if (handler === undefined) {
       throw new Halted(
         `the domain has no handler for ${vectorName(fault.vector)}, and crashes: ${fault.describe()}`,
       );
     }
-    const fromKernel = abi.bits === 64 ? vcpu.inKernel : cpu.cpl === abi.ring;
+    const fromKernel = this.inKernel;
     let { error } = fault;
     if (fault.vector === PAGE_FAULT && !fault.software) {
       this.storeCr2(cpu.cr2);
@@ -44,6 +53,16 @@ export class Traps {
     if (abi.bits === 64) this.enter64(handler, error, fromKernel);
     else this.enter32(handler, error, fromKernel);
     if (handler.masksEvents) this.setMask(true);
+  }
+
+  private get inKernel(): boolean {
+    return this.abi.bits === 64 ? this.vcpu.inKernel : this.cpu.cpl === this.abi.ring;
+  }
+
+  /** INT n: what the handler's entry allows. INT3 and INTO are for everybody. */
+  private mayInterrupt(vector: number, handler: TrapHandler | undefined): boolean {
+    if (vector === BP || vector === OF_VECTOR) return true;
+    return handler !== undefined && handler.dpl >= (this.inKernel ? 1 : 3);
   }
 
   /** Enters the guest's kernel at an address, as a system call of its user mode does. */
@@ -178,7 +197,8 @@ export class Traps {
 
   private resume(flags: number, rip: bigint): void {
     const { cpu } = this;
-    cpu.setRflags((flags & ~(VM | NT)) | IF);
+    // With an I/O privilege level of its own a guest could mask the machine's interrupts.
+    cpu.setRflags((flags & ~(VM | NT | IOPL)) | IF);
     cpu.updateMode();
     cpu.rip = rip;
     cpu.leave = true;

@@ -6,7 +6,7 @@ export interface TrapHandler {
   readonly address: bigint;
   /** Whether events are masked when it is entered. */
   readonly masksEvents: boolean;
-  /** The least privileged ring that may raise it by INT. */
+  /** The least privileged ring that may raise it by INT; a guest's kernel counts as ring 1. */
   readonly dpl: number;
 }
 

@@ -17,6 +17,7 @@ describe("i386-paravirt", () => {
     const image = (variant: string) => programImage(program, new Map([["variant", variant]]));
     expect(image("native")).toBe("i386-paravirt/i386-paravirt-native.elf");
     expect(image("native-pae")).toBe("i386-paravirt/i386-paravirt-native-pae.elf");
+    expect(image("xen-pae")).toBe("i386-paravirt/i386-paravirt-xen-pae.elf");
     expect(programImage(program, new Map())).toBe(image("native-pae"));
   });
 
@@ -42,10 +43,47 @@ describe("i386-paravirt", () => {
     expect(fields({ pge: "off", nx: "off", defect: "no-low-alias" })).toEqual([1, 0, 0, 0, 4]);
   });
 
+  test("xen-pae is a domain, with the same settings in its image", () => {
+    const started = boot({ variant: "xen-pae", ptwr: "off", frames: "offset", defect: "direct-write" });
+    expect(started.entry).toBe("xen-pv");
+    const { domain, ptwr } = started.domain!;
+    expect([domain.abi.bits, ptwr]).toEqual([32, false]);
+    expect(domain.frames.mfnOf(7) - domain.frames.mfnOf(6)).toBe(1);
+    const symbols = Symbols.fromElf(started.image, { loadDelta: 0 });
+    const physical = Number(symbols.addressOf("boot_settings")!) - 0xc0000000;
+    const at = domain.frames.mfnOf(Math.floor(physical / 4096)) * 4096 + (physical % 4096);
+    const memory = memoryOf(started);
+    expect([0, 4, 8, 12, 16].map((offset) => memory.read32(at + offset))).toEqual([1, 1, 1, 0, 7]);
+  });
+
   const REFUSED: [string, Record<string, string>, BootOptions, RegExp][] = [
     ["another entry", {}, { entry: "linux64" }, /i386-paravirt is entered by pvh, not by linux64/],
     ["a ramdisk", {}, { initrd: Uint8Array.of(1) }, /no use for an initial RAM disk/],
-    ["a variant that is none", { variant: "xen" }, {}, /variant takes native or native-pae, not "xen"/],
+    [
+      "a variant that is none",
+      { variant: "xen" },
+      {},
+      /variant takes native or native-pae or xen-pae, not "xen"/,
+    ],
+    [
+      "an order of machine frames without a hypervisor",
+      { frames: "offset" },
+      {},
+      /^the setting frames is about a hypervisor, which only variant=xen-pae has$/,
+    ],
+    [
+      "emulation of writes without a hypervisor",
+      { variant: "native", ptwr: "off" },
+      {},
+      /^the setting ptwr is about a hypervisor/,
+    ],
+    [
+      "a defect that only a hypervisor minds",
+      { defect: "writable-table" },
+      {},
+      /^the defect writable-table is about a hypervisor, which only variant=xen-pae has$/,
+    ],
+    ["the entry of a native boot for a domain", { variant: "xen-pae" }, { entry: "pvh" }, /entered by xen-pv/],
     ["low memory beyond 896 MiB", { low_end: "1G" }, {}, /low_end takes 0x400000 to 0x38000000/],
     ["a machine that cannot hold it", {}, { memory: 2 * MIB }, /memory/],
   ];

@@ -39,6 +39,7 @@ export class Guest {
     this.boot = bootProgram(program, given, readFileSync(path), {
       maxPhysicalBits: cpu.maxPhysicalBits,
       vendor: cpu.vendor,
+      nx: cpu.features.nx,
       ...options,
     });
     const { machine, symbols, xen } = targetOf(this.boot, cpu, options.tlb ?? "max", name);

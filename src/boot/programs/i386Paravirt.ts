@@ -1,27 +1,38 @@
 /** `i386-paravirt`: the initial page tables of a 32-bit kernel, built through hooks that the kind of boot fills. */
+import type { FrameOrder } from "../../xen/machineFrames";
 import { UsageError } from "../errors";
 import type { SettingDeclaration, Settings } from "../settings";
 import { MIB } from "../values";
-import type { BootProgram, ProgramPlan } from "./program";
+import { patchBootSettings } from "./handover";
+import type { BootProgram, Handover, ProgramPlan } from "./program";
+import { FRAMES, PTWR } from "./xenP2m";
 
+/** What only a hypervisor minds. */
+const XEN_DEFECTS = ["writable-table", "writable-alias", "direct-write"];
 /** By the numbers of `enum defect` (guests/i386-paravirt/i386_paravirt.h). */
-const DEFECTS = ["none", "no-advance", "overwrite", "fixmap-end", "no-low-alias"] as const;
+const DEFECTS = ["none", "no-advance", "overwrite", "fixmap-end", "no-low-alias", ...XEN_DEFECTS];
 
 const SETTINGS: readonly SettingDeclaration[] = [
   {
     name: "variant",
     type: "choice",
-    values: ["native", "native-pae"],
+    values: ["native", "native-pae", "xen-pae"],
     default: "native-pae",
-    description: "Whose hooks: 2-level tables of a native boot, or PAE tables in the same root page",
+    description:
+      "Whose hooks: 2-level tables of a native boot, PAE tables in the same root page, or a Xen domain's PAE tables",
   },
   {
     name: "pse",
     type: "switch",
     default: "on",
-    description: "Large pages for low memory, where the CPU has them",
+    description: "Large pages for low memory, where the CPU has them; a Xen domain's has none",
   },
-  { name: "pge", type: "switch", default: "on", description: "Global pages, where the CPU has them" },
+  {
+    name: "pge",
+    type: "switch",
+    default: "on",
+    description: "Global pages, where the CPU has them; a Xen domain's has none",
+  },
   {
     name: "nx",
     type: "switch",
@@ -33,8 +44,11 @@ const SETTINGS: readonly SettingDeclaration[] = [
     type: "size",
     minimum: 4 * MIB,
     maximum: 896 * MIB,
-    description: "Where low memory ends and highmem begins; 896M, or at the end of RAM, unless given",
+    description:
+      "Where low memory ends and highmem begins; 896M (736M with xen-pae), or at the end of RAM, unless given",
   },
+  { ...FRAMES, description: `xen-pae: ${lowerFirst(FRAMES.description)}` },
+  { ...PTWR, description: `xen-pae: ${lowerFirst(PTWR.description)}` },
   {
     name: "defect",
     type: "choice",
@@ -42,13 +56,16 @@ const SETTINGS: readonly SettingDeclaration[] = [
     default: "none",
     description:
       "no-advance: all pages of a table take the executability of its first; overwrite: tables that are there are " +
-      "replaced; fixmap-end: the fixmap's tables go on to the top; no-low-alias: PAE without identity mapping",
+      "replaced; fixmap-end: the fixmap's tables go on to the top; no-low-alias: PAE without identity mapping; " +
+      "xen-pae alone: writable-table: new tables are linked while they can be written; writable-alias: set_pte makes " +
+      "tables writable; direct-write: set_pte writes the entry itself",
   },
 ];
 
 export const i386Paravirt: BootProgram = {
   name: "i386-paravirt",
-  description: "Hooks around a 32-bit kernel's initial tables: 2-level and PAE, one root page in two formats",
+  description:
+    "Hooks around a 32-bit kernel's initial tables: 2-level and PAE, of a native boot and of a Xen domain",
   settings: SETTINGS,
   variants: "variant",
   milestones: [
@@ -66,16 +83,34 @@ export const i386Paravirt: BootProgram = {
 
 function plan(settings: Settings, ramdisk: Uint8Array | undefined): ProgramPlan {
   if (ramdisk !== undefined) throw new UsageError("i386-paravirt has no use for an initial RAM disk");
-  // `struct boot_settings` of the image, in its order.
-  const fields = [
-    Number(settings.switch("pse")),
-    Number(settings.switch("pge")),
-    Number(settings.switch("nx")),
-    settings.number("low_end") ?? 0,
-    (DEFECTS as readonly string[]).indexOf(settings.text("defect")),
-  ];
   return {
-    handover: { entry: "pvh" },
-    patches: fields.map((value, index) => ({ symbol: "boot_settings", offset: 4 * index, value })),
+    handover: handover(settings),
+    patches: patchBootSettings(
+      { pse: 0, pge: 4, nx: 8, low_end: 12, defect: 16 },
+      {
+        pse: Number(settings.switch("pse")),
+        pge: Number(settings.switch("pge")),
+        nx: Number(settings.switch("nx")),
+        low_end: settings.number("low_end") ?? 0,
+        defect: DEFECTS.indexOf(settings.text("defect")),
+      },
+    ),
   };
+}
+
+/** @throws UsageError where a setting is the hypervisor's, and there is none */
+function handover(settings: Settings): Handover {
+  if (settings.text("variant") === "xen-pae") {
+    const order = settings.text("frames") as FrameOrder;
+    return { entry: "xen-pv", order, ptwr: settings.switch("ptwr") };
+  }
+  const defect = settings.text("defect");
+  const asked = ["frames", "ptwr"].find((name) => settings.isGiven(name));
+  const what = XEN_DEFECTS.includes(defect) ? `the defect ${defect}` : asked && `the setting ${asked}`;
+  if (what === undefined) return { entry: "pvh" };
+  throw new UsageError(`${what} is about a hypervisor, which only variant=xen-pae has`);
+}
+
+function lowerFirst(text: string): string {
+  return text[0].toLowerCase() + text.slice(1);
 }

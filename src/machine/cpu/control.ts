@@ -102,8 +102,11 @@ export function writeCr3(c: Cpu, value: bigint): void {
   c.surroundings.rootLoaded(from, to, value);
 }
 
-/** The PDPTE registers of PAE paging, loaded and checked with the move, not with a walk (SDM 4.4.1). */
-function loadPdptes(c: Cpu, table: number): void {
+/**
+ * The PDPTE registers of PAE paging, loaded and checked with the move, not with a walk (SDM 4.4.1).
+ * @throws #GP where an entry has a reserved bit set
+ */
+export function loadPdptes(c: Cpu, table: number): void {
   const entries = new Int32Array(8);
   for (let i = 0; i < 8; i++) entries[i] = c.memory.read32(table + 4 * i);
   for (let i = 0; i < 4; i++) {

@@ -39,6 +39,9 @@ function update(xen: HypercallContext, pointer: bigint, low: number, high: numbe
     throw new Rejection("ENOSYS", `there is no update of kind ${command}`);
   if (address % 8 !== 0) throw new Rejection("EINVAL", `the entry at ${hex(address)} is not aligned`);
   xen.pages.update(address, low, high, command === MMU_PT_UPDATE_PRESERVE_AD);
+  // The CPU holds the entries of a PAE root since the root was loaded.
+  const { kernelRoot } = xen.vcpu;
+  if (xen.abi.levels === 3 && Math.floor(address / 4096) === kernelRoot) xen.machine.loadRoot(kernelRoot);
 }
 
 function setM2p(
