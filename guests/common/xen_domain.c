@@ -1,6 +1,6 @@
 /* What the domain builder has told. */
 #include "e820.h"
-#include "xen.h"
+#include "xen64.h"
 
 struct start_info start_info;
 

@@ -1,5 +1,5 @@
 /* A root of the program's own, grafted onto what the domain builder made. */
-#include "xen.h"
+#include "xen64.h"
 
 const u64 *initial_table(u64 entry)
 {

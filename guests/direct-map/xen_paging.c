@@ -4,7 +4,7 @@
  */
 /* First, since it says where the direct map lies. */
 #include "direct_map.h"
-#include "../common/xen.h"
+#include "../common/xen64.h"
 #include "paging_hooks.h"
 
 /* Memory that only holds tables, or will: read-only in the direct map from the start. */

@@ -1,7 +1,7 @@
 /* The C part of the boot of a domain: its memory as the hypervisor tells it, and a root in place of the builder's. */
 /* First, since it says where the direct map lies. */
 #include "direct_map.h"
-#include "../common/xen.h"
+#include "../common/xen64.h"
 
 void fail(void)
 {

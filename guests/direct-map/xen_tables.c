@@ -5,7 +5,7 @@
  */
 /* First, since it says where the direct map lies. */
 #include "direct_map.h"
-#include "../common/xen.h"
+#include "../common/xen64.h"
 #include "paging_hooks.h"
 
 /* As linked: nobody moves a domain. */

@@ -4,7 +4,7 @@
 
 #include "../common/e820.h"
 #include "../common/memory.h"
-#include "../common/xen.h"
+#include "../common/xen64.h"
 
 /* Steps that can be left out or done wrong on demand, to see what the hypervisor says. */
 enum defect {
