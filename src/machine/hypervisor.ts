@@ -6,12 +6,14 @@ import type { CpuFault } from "./cpu/fault";
 
 export interface Hypervisor {
   /**
-   * Whether an exception or a software interrupt is the hypervisor's own affair: then it has been dealt with, and
-   * the guest goes on where RIP is now.
+   * Whether an exception is the hypervisor's own affair: then it has been dealt with, and the guest goes on where RIP
+   * is now.
    */
   intercept(fault: CpuFault): boolean;
   /** Hands any other exception to the guest. @throws Halted where the guest has no way to take it */
   deliver(fault: CpuFault): void;
   /** SYSCALL of 64-bit code; RIP is behind the instruction. */
   systemCall(): void;
+  /** INT n, with RIP behind it: whether it is a call of the hypervisor, which has been carried out then. */
+  interrupt(vector: number): boolean;
 }

@@ -104,13 +104,15 @@ export class Xen implements Hypervisor {
     this.traps.systemCall(callback.address);
   }
 
+  interrupt(vector: number): boolean {
+    const { bits, ring } = this.abi;
+    if (vector !== HYPERCALL_VECTOR || bits !== 32 || this.machine.cpu.cpl !== ring) return false;
+    this.hypercall();
+    return true;
+  }
+
   intercept(fault: CpuFault): boolean {
-    if (fault.software) {
-      const { bits, ring } = this.abi;
-      if (fault.vector !== HYPERCALL_VECTOR || bits !== 32 || this.machine.cpu.cpl !== ring) return false;
-      this.hypercall();
-      return true;
-    }
+    if (fault.software) return false;
     try {
       if (fault.vector === UD) return this.emulation.prefixedCpuid();
       if (fault.vector === GP) return this.emulation.privileged();

@@ -83,7 +83,12 @@ describe("i386-paravirt", () => {
       {},
       /^the defect writable-table is about a hypervisor, which only variant=xen-pae has$/,
     ],
-    ["the entry of a native boot for a domain", { variant: "xen-pae" }, { entry: "pvh" }, /entered by xen-pv/],
+    [
+      "the entry of a native boot for a domain",
+      { variant: "xen-pae" },
+      { entry: "pvh" },
+      /entered by xen-pv/,
+    ],
     ["low memory beyond 896 MiB", { low_end: "1G" }, {}, /low_end takes 0x400000 to 0x38000000/],
     ["a machine that cannot hold it", {}, { memory: 2 * MIB }, /memory/],
   ];

@@ -1,5 +1,4 @@
 /** A paravirtual domain without a program: its hypercalls are made by the test, as if its kernel had made them. */
-import { CpuFault, NO_ERROR } from "../../src/machine/cpu/fault";
 import { parseCpu } from "../../src/machine/cpu/model";
 import type { MachineEvent } from "../../src/machine/events";
 import { Machine } from "../../src/machine/machine";
@@ -112,11 +111,7 @@ export class TestDomain {
       cpu.setRegister(register, BigInt(args[index] ?? 0));
     });
     if (bits === 64) this.xen.systemCall();
-    else {
-      const interrupt = new CpuFault().set(HYPERCALL_VECTOR, NO_ERROR, "");
-      interrupt.software = true;
-      this.xen.intercept(interrupt);
-    }
+    else this.xen.interrupt(HYPERCALL_VECTOR);
     return Number(BigInt.asIntN(bits, cpu.getRegister(RAX)));
   }
 

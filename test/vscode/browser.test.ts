@@ -46,8 +46,9 @@ describe.skipIf(reason !== undefined)("in VS Code, through the browser", () => {
     await button.waitFor();
     await code.picture("welcome");
     await button.click();
+    await code.page.locator(".quick-input-list .monaco-list-row", { hasText: "xen-p2m" }).first().waitFor();
     await code.picture("programs");
-    await code.pick("early-fault");
+    await code.pick("early-fault (merged)");
     await code.showDebug();
     await code.stoppedAt("startup_64");
     expect(await code.top()).toContain("head.S");

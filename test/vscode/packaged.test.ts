@@ -49,7 +49,7 @@ describe.skipIf(reason !== undefined)("the packaged extension", () => {
       .locator(".quick-input-list .monaco-list-row", { hasText: "Pagewalk: x86 kernel boot" })
       .first()
       .click();
-    await code.pick("early-fault");
+    await code.pick("early-fault (merged)");
     await code.stoppedAt("startup_64");
     await code.step("F5");
     await code.stoppedAt("reset_early_page_tables");
@@ -62,7 +62,7 @@ describe.skipIf(reason !== undefined)("the packaged extension", () => {
 
   test.skipIf(!compiler)("copies a boot program; changed and rebuilt, F5 boots the change", async () => {
     await code.command("Pagewalk: Copy Boot Program to Workspace");
-    await code.pick("early-fault");
+    await code.pick("early-fault (merged)");
     await code.editorTab("main.c").waitFor();
     const program = join(code.folder, "boot-programs/early-fault");
     expect(existsSync(join(program, "Makefile"))).toBe(true);

@@ -17,49 +17,49 @@ interface Tour {
 
 const TOURS: readonly Tour[] = [
   {
-    program: "early-fault prototype",
+    program: "early-fault (prototype)",
     entry: "startup_64",
     stops: ["reset_early_page_tables"],
     rows: [/CR3 → early_level4_pgt/, /PML4E 511.*level3_kernel_pgt/],
   },
   {
-    program: "i386-paravirt native-pae",
+    program: "i386-paravirt (native-pae)",
     entry: "startup_32",
     stops: ["native_pagetable_setup_start", "kernel_physical_mapping_init"],
     rows: [/CR3 → swapper_pg_dir.*32-bit paging/, /The same page as a PAE root/],
   },
   {
-    program: "i386-paravirt native",
+    program: "i386-paravirt (native)",
     entry: "startup_32",
     stops: ["native_pagetable_setup_start", "kernel_physical_mapping_init", "native_pagetable_setup_done"],
     rows: [/CR3 → swapper_pg_dir.*32-bit paging/, /PDE 768/],
   },
   {
-    program: "i386-paravirt xen-pae",
+    program: "i386-paravirt (xen-pae)",
     entry: "startup_xen",
     stops: ["xen_pagetable_setup_start", "kernel_physical_mapping_init", "xen_pagetable_setup_done"],
     rows: [/CR3 → 0x[0-9a-f]+ \(pfn 0x[0-9a-f]+\).*PAE paging/],
   },
   {
-    program: "direct-map native",
+    program: "direct-map (native)",
     entry: "startup_64",
     stops: ["drop_trampoline", "init_memory_mapping", "find_early_table_space", "unmap_low_page"],
     rows: [/CR3 → init_level4_pgt/],
   },
   {
-    program: "direct-map native-gbpages",
+    program: "direct-map (native-gbpages)",
     entry: "startup_64",
     stops: ["drop_trampoline", "init_memory_mapping", "find_early_table_space", "unmap_low_page"],
     rows: [/CR3 → init_level4_pgt/],
   },
   {
-    program: "direct-map native-nopse",
+    program: "direct-map (native-nopse)",
     entry: "startup_64",
     stops: ["drop_trampoline", "init_memory_mapping", "find_early_table_space", "unmap_low_page"],
     rows: [/CR3 → init_level4_pgt/],
   },
   {
-    program: "direct-map xen",
+    program: "direct-map (xen)",
     entry: "startup_xen",
     stops: [
       "setup_kernel_pagetable",
@@ -72,13 +72,13 @@ const TOURS: readonly Tour[] = [
     rows: [/CR3 → init_level4_pgt \(0x[0-9a-f]+, pfn 0x[0-9a-f]+\)/],
   },
   {
-    program: "xen-p2m inside",
+    program: "xen-p2m (inside)",
     entry: "startup_xen",
     stops: ["setup_kernel_pagetable", "xen_hypercall_mmuext_op"],
     rows: [/CR3 → init_level4_pgt \(0x[0-9a-f]+, pfn 0x[0-9a-f]+\)/],
   },
   {
-    program: "xen-p2m outside",
+    program: "xen-p2m (outside)",
     entry: "startup_xen",
     stops: [
       "setup_kernel_pagetable",
@@ -114,13 +114,13 @@ describe.skipIf(reason !== undefined)("boot programs in VS Code", () => {
       await code.command("Pagewalk: Show Memory Map");
       await code.map().locator("#machine").waitFor();
     }
-    await code.picture(`program-${program.replaceAll(" ", "-")}`);
+    await code.picture(`program-${program.replace(/\W+/g, "-").replace(/-$/, "")}`);
     await code.command("Debug: Stop");
     await code.page.locator(".debug-toolbar").waitFor({ state: "hidden" });
   });
 
   test("a refused hypercall stops with the rule that forbids it", async () => {
-    await code.boot("xen-p2m outside", "startup_xen");
+    await code.boot("xen-p2m (outside)", "startup_xen");
     // The root is linked while it is mapped writable.
     await code.command("Debug Console: Focus on Debug Console View");
     await code.page.keyboard.type("boot_settings.defect = 1");

@@ -107,7 +107,7 @@ export class Workbench {
   }
 
   /** Boots a program in a variant; early-fault unless asked otherwise, which then stands at its entry. */
-  async boot(program = "early-fault merged", entry = "startup_64"): Promise<void> {
+  async boot(program = "early-fault (merged)", entry = "startup_64"): Promise<void> {
     await this.command("Pagewalk: Boot a Program");
     await this.pick(program);
     await this.stoppedAt(entry);
@@ -117,7 +117,10 @@ export class Workbench {
   async pick(text: string): Promise<void> {
     const input = this.page.locator(".quick-input-widget input").first();
     await input.waitFor();
-    await this.page.locator(`.quick-input-list .monaco-list-row[aria-label^="${text}"]`).first().click();
+    const row = this.page.locator(`.quick-input-list .monaco-list-row[aria-label^="${text}"]`).first();
+    // Rows that are out of sight are not there.
+    await input.fill(text);
+    await row.click();
   }
 
   /** Waits for the innermost frame of the call stack. */

@@ -38,16 +38,11 @@ function choices(): (Choice & { readonly about: BootProgram })[] {
 /** Asks which bundled program to boot; undefined where the user does not want any. */
 export async function pickProgram(title: string): Promise<Choice | undefined> {
   const items = choices().map(({ about, ...choice }) => ({
-    label: about.name,
-    description: Object.values(choice.settings ?? {}).join(" "),
+    label: `${about.name} (${Object.values(choice.settings ?? {}).join(" ")})`,
     detail: about.description,
     choice,
   }));
-  const picked = await vscode.window.showQuickPick(items, {
-    title,
-    matchOnDescription: true,
-    matchOnDetail: true,
-  });
+  const picked = await vscode.window.showQuickPick(items, { title, matchOnDetail: true });
   return picked?.choice;
 }
 

@@ -256,9 +256,14 @@ function iretFlags(c: Cpu, size: Size): number {
   return writableFlags(c, size) | (c.cpl === 0 ? IOPL | IF : 0);
 }
 
-/** INT n: through the gate, whose DPL must allow it. */
+/** INT n: to a hypervisor, or through the gate, whose DPL must allow it. */
 function softwareInterrupt(site: Site): Op {
-  return trapTo(Number(site.instruction.immediate(0) & 0xffn), "INT n");
+  const vector = Number(site.instruction.immediate(0) & 0xffn);
+  const trap = trapTo(vector, "INT n");
+  return (c) => {
+    if (c.hypervisor?.interrupt(vector)) c.leave = true;
+    else trap(c);
+  };
 }
 
 function trapTo(vector: number, reason: string): Op {
