@@ -92,6 +92,7 @@ struct xen_machphys_mapping {
 
 /* Up to four arguments; negative results are error numbers. */
 long hypercall(unsigned number, xen_word a, xen_word b, xen_word c, xen_word d);
+
 /* xen_console.c: ends the machine; 0 says that all went well. */
 void __attribute__((noreturn)) shut_down(u32 reason);
 

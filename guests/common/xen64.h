@@ -1,4 +1,4 @@
-/* What 64-bit Xen guests share. */
+/* What 64-bit Xen guests share: the entry, requests that must succeed, and the way to a root of their own. */
 #ifndef XEN64_H
 #define XEN64_H
 
@@ -6,7 +6,7 @@
 #include "print.h"
 #include "xen.h"
 
-/* xen_entry.S: the handlers of exceptions, by vector, 0 where there is none. Each calls report_trap. */
+/* xen_entry.S: the handlers of exceptions, by vector: 0 where there is none. Each calls report_trap. */
 extern const xen_word trap_entries[32];
 /* The ends of the image. */
 extern const u8 _text[], _etext[], _end[];

@@ -1,5 +1,4 @@
 /* Requests to the hypervisor. What it refuses ends the program: nothing here is asked for twice. */
-#include "paging.h"
 #include "xen64.h"
 
 static void require(long result, const char *what)

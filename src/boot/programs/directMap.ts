@@ -7,11 +7,13 @@ import {
   CMDLINE_AT,
   E820,
   FRAMES,
+  givenE820,
   LOAD,
   linux64Plan,
+  onlyFor,
   PTWR,
   patchBootSettings,
-  xenPvPlan,
+  xenPvHandover,
 } from "./handover";
 import type { BootProgram, ProgramPlan } from "./program";
 
@@ -94,8 +96,8 @@ const SETTINGS: readonly SettingDeclaration[] = [
   LOAD,
   BOOT_PARAMS,
   CMDLINE_AT,
-  FRAMES,
-  PTWR,
+  onlyFor(XEN, FRAMES),
+  onlyFor(XEN, PTWR),
   E820,
 ];
 
@@ -143,7 +145,8 @@ function plan(settings: Settings, ramdisk: Uint8Array | undefined): ProgramPlan 
     defect: DEFECTS.indexOf(settings.text("defect")),
     afterBootmem: Number(settings.switch("after_bootmem")),
   });
-  return { ...(isXen(settings) ? xenPvPlan(settings, true) : linux64Plan(settings)), patches };
+  if (!isXen(settings)) return { ...linux64Plan(settings), patches };
+  return { ...givenE820(settings), handover: xenPvHandover(settings), patches };
 }
 
 function isXen(settings: Settings): boolean {

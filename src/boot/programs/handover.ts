@@ -53,24 +53,35 @@ export function linux64Plan(settings: Settings) {
   };
   return {
     ...given({ load: settings.number("load") }),
-    ...(settings.isGiven("e820") ? { e820: settings.text("e820") } : {}),
+    ...givenE820(settings),
     handover: { entry: "linux64" as const, ...given(addresses) },
   };
 }
 
 /**
- * The part of a plan that the settings of a domain decide.
+ * How a domain is handed over, as its settings decide.
  * @param p2mOutside whether the P->M list goes where the image wants it
  */
-export function xenPvPlan(settings: Settings, p2mOutside: boolean) {
+export function xenPvHandover(settings: Settings, p2mOutside = true) {
   return {
-    ...(settings.isGiven("e820") ? { e820: settings.text("e820") } : {}),
-    handover: {
-      entry: "xen-pv" as const,
-      order: settings.text("frames") as FrameOrder,
-      p2mOutside,
-      ptwr: settings.switch("ptwr"),
-    },
+    entry: "xen-pv" as const,
+    order: settings.text("frames") as FrameOrder,
+    p2mOutside,
+    ptwr: settings.switch("ptwr"),
+  };
+}
+
+/** The map that is given, where one is. */
+export function givenE820(settings: Settings): { e820?: string } {
+  return settings.isGiven("e820") ? { e820: settings.text("e820") } : {};
+}
+
+/** A setting that only one variant of a program has a use for. */
+export function onlyFor(variant: string, declaration: SettingDeclaration): SettingDeclaration {
+  const { description } = declaration;
+  return {
+    ...declaration,
+    description: `${variant}: ${description[0].toLowerCase()}${description.slice(1)}`,
   };
 }
 

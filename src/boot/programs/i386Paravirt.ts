@@ -1,9 +1,8 @@
 /** `i386-paravirt`: the initial page tables of a 32-bit kernel, built through hooks that the kind of boot fills. */
-import type { FrameOrder } from "../../xen/machineFrames";
 import { UsageError } from "../errors";
 import type { SettingDeclaration, Settings } from "../settings";
 import { MIB } from "../values";
-import { FRAMES, PTWR, patchBootSettings } from "./handover";
+import { FRAMES, onlyFor, PTWR, patchBootSettings, xenPvHandover } from "./handover";
 import type { BootProgram, Handover, ProgramPlan } from "./program";
 
 /** What only a hypervisor minds. */
@@ -46,8 +45,8 @@ const SETTINGS: readonly SettingDeclaration[] = [
     description:
       "Where low memory ends and highmem begins; 896M (736M with xen-pae), or at the end of RAM, unless given",
   },
-  { ...FRAMES, description: `xen-pae: ${lowerFirst(FRAMES.description)}` },
-  { ...PTWR, description: `xen-pae: ${lowerFirst(PTWR.description)}` },
+  onlyFor("xen-pae", FRAMES),
+  onlyFor("xen-pae", PTWR),
   {
     name: "defect",
     type: "choice",
@@ -99,17 +98,10 @@ function plan(settings: Settings, ramdisk: Uint8Array | undefined): ProgramPlan 
 
 /** @throws UsageError where a setting is the hypervisor's, and there is none */
 function handover(settings: Settings): Handover {
-  if (settings.text("variant") === "xen-pae") {
-    const order = settings.text("frames") as FrameOrder;
-    return { entry: "xen-pv", order, ptwr: settings.switch("ptwr") };
-  }
+  if (settings.text("variant") === "xen-pae") return xenPvHandover(settings);
   const defect = settings.text("defect");
   const asked = ["frames", "ptwr"].find((name) => settings.isGiven(name));
   const what = XEN_DEFECTS.includes(defect) ? `the defect ${defect}` : asked && `the setting ${asked}`;
   if (what === undefined) return { entry: "pvh" };
   throw new UsageError(`${what} is about a hypervisor, which only variant=xen-pae has`);
-}
-
-function lowerFirst(text: string): string {
-  return text[0].toLowerCase() + text.slice(1);
 }

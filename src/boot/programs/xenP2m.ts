@@ -2,7 +2,7 @@
 import { UsageError } from "../errors";
 import type { SettingDeclaration, Settings } from "../settings";
 import { GIB } from "../values";
-import { E820, FRAMES, PTWR, patchBootSettings, xenPvPlan } from "./handover";
+import { E820, FRAMES, givenE820, PTWR, patchBootSettings, xenPvHandover } from "./handover";
 import type { BootProgram, ProgramPlan } from "./program";
 
 /** By the numbers of `enum defect` (guests/xen-p2m/xen_p2m.h). */
@@ -64,7 +64,8 @@ export const xenP2m: BootProgram = {
 function plan(settings: Settings, ramdisk: Uint8Array | undefined): ProgramPlan {
   if (ramdisk !== undefined) throw new UsageError("xen-p2m uses no ramdisk: leave it out");
   return {
-    ...xenPvPlan(settings, settings.text("p2m") === "outside"),
+    ...givenE820(settings),
+    handover: xenPvHandover(settings, settings.text("p2m") === "outside"),
     patches: patchBootSettings(
       { defect: 0 },
       { defect: (DEFECTS as readonly string[]).indexOf(settings.text("defect")) },
