@@ -295,4 +295,13 @@ describe.skipIf(reason !== undefined)("in VS Code, through the browser", () => {
       .first()
       .waitFor();
   });
+
+  test("a number is decoded without a boot, where somebody asks", async () => {
+    await code.openFile(join(code.folder, "notes.txt"));
+    await code.page.keyboard.press("Control+G");
+    await code.answer(":2:5");
+    await code.command("Pagewalk: Decode Number");
+    await code.page.locator(".tabs-container .tab", { hasText: "0x80000000000001e3" }).first().waitFor();
+    await code.picture("decoded");
+  });
 });

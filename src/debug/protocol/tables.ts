@@ -140,12 +140,6 @@ export interface Watch {
 /** What `WATCH` has set. */
 export const WATCHES = request<{ readonly watches: readonly Watch[] }>()("pagewalk/watches", v.object({}));
 
-/** What a text under the cursor stands for, as markdown; null where it is nothing. */
-export const HOVER = request<{ readonly markdown: string } | null>()(
-  "pagewalk/hover",
-  v.object({ text: v.pipe(v.string(), v.maxLength(1000)), frameId: v.optional(v.number()) }),
-);
-
 /** A page of memory as words, with decoded entries where a table lies. */
 export interface MemoryPage {
   readonly title: string;

@@ -10,9 +10,9 @@ import type { WatchedRange } from "../pageTables/rows";
 import { walkAnswer } from "../pageTables/walk";
 import type { CheckedOf } from "../protocol/declare";
 import { EVENTS } from "../protocol/events";
+import { HOVER } from "../protocol/hover";
 import { MEMORY_MAP, MEMORY_MAP_WINDOW } from "../protocol/memoryMap";
 import {
-  HOVER,
   MEMORY_PAGE,
   REVEAL,
   type RevealAnswer,

@@ -1,6 +1,6 @@
 /** Hover on numbers, symbols, registers and entries, in code, disassembly, logs and memory. */
 import * as vscode from "vscode";
-import { HOVER } from "../../debug/protocol/tables";
+import { HOVER } from "../../debug/protocol/hover";
 import { ask } from "../ask";
 import type { Sessions } from "../sessions";
 import { decodeNumber, numberIn } from "./decode";
