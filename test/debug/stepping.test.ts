@@ -39,8 +39,8 @@ describe("a boot under the debugger", () => {
       ["early_idt_handlers+0xe0", 44],
       ["#PF read 0xffff880000010000", 0],
       ["memcpy", 16],
-      ["copy_bootdata", 41],
-      ["x86_64_start_kernel", 106],
+      ["copy_bootdata", 42],
+      ["x86_64_start_kernel", 107],
     ]);
     expect(frames[1].presentationHint).toBe("label");
   });
