@@ -37,8 +37,8 @@ const TOURS: readonly Tour[] = [
   {
     program: "i386-paravirt (xen-pae)",
     entry: "startup_xen",
-    stops: ["xen_pagetable_setup_start", "kernel_physical_mapping_init", "xen_pagetable_setup_done"],
-    rows: [/CR3 → 0x[0-9a-f]+ \(pfn 0x[0-9a-f]+\).*PAE paging/],
+    stops: ["xen_pagetable_setup_start", "xen_hypercall_mmuext_op", "kernel_physical_mapping_init"],
+    rows: [/CR3 → swapper_pg_dir \(0x[0-9a-f]+, pfn 0x[0-9a-f]+\).*PAE paging/],
   },
   {
     program: "direct-map (native)",

@@ -111,6 +111,8 @@ export class Workbench {
     await this.command("Pagewalk: Boot a Program");
     await this.pick(program);
     await this.stoppedAt(entry);
+    // The editor opens the source, and the keyboard's focus goes there.
+    await this.page.waitForTimeout(700);
   }
 
   /** Chooses from the list that is open, by what a row says. */
