@@ -30,6 +30,18 @@ describe.skipIf(reason !== undefined)("the packaged extension", () => {
     await code?.close();
   });
 
+  test("has the images and sources of every boot program", () => {
+    const listed = execFileSync("npx", ["vsce", "ls"], { cwd: ROOT, encoding: "utf8" }).split("\n");
+    const { programs } = JSON.parse(readFileSync(join(ROOT, "guests/images.json"), "utf8")) as {
+      programs: Record<string, { images: Record<string, string> }>;
+    };
+    for (const [program, { images }] of Object.entries(programs)) {
+      for (const file of [...Object.keys(images), "Makefile", "README.md", "main.c"]) {
+        expect(listed).toContain(`guests/${program}/${file}`);
+      }
+    }
+  });
+
   test("the walkthrough opens from the empty view", async () => {
     await code.showTables();
     await code.page

@@ -76,11 +76,12 @@ suite("Pagewalk in the extension host", () => {
     }
   });
 
-  test("a configuration without anything but its type boots the bundled program", async () => {
+  test("a configuration with nothing but a bundled program boots it", async () => {
     const started = await vscode.debug.startDebugging(undefined, {
       type: "pagewalk",
       request: "launch",
       name: "test",
+      program: "early-fault",
     });
     assert.equal(started, true);
     assert.equal((await wire.next("stopped")).reason, "entry");
