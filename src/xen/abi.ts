@@ -96,8 +96,7 @@ export const SIF_PRIVILEGED = 1;
 export const SIF_INITDOMAIN = 2;
 export const SIF_MOD_START_PFN = 8;
 
-/** The low bits of `mmu_update`'s ptr. */
-export const MMU_NORMAL_PT_UPDATE = 0;
+/** The low bits of `mmu_update`'s ptr; 0 writes an entry with all checks. */
 export const MMU_MACHPHYS_UPDATE = 1;
 export const MMU_PT_UPDATE_PRESERVE_AD = 2;
 

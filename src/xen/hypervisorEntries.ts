@@ -5,7 +5,7 @@
 import type { PhysicalMemory } from "../machine/memory";
 import type { GuestAbi } from "./abi";
 import type { Domain } from "./domain";
-import { ACCESSED, DIRTY, frameOf, PAGE_SIZE_BIT, PRESENT, USER, WRITABLE } from "./entryRules";
+import { ACCESSED, DIRTY, PAGE_SIZE_BIT, PRESENT, USER, WRITABLE } from "./entryRules";
 import type { HypervisorEntries } from "./pageTypes";
 
 const PAGE = 4096;
@@ -150,9 +150,4 @@ function link(table: number): bigint {
 
 function kernelLink(table: number): bigint {
   return BigInt(table) * 4096n + BigInt(PRESENT | WRITABLE | ACCESSED | DIRTY);
-}
-
-/** The frame of a 64-bit entry. */
-export function frameIn(entry: bigint): number {
-  return frameOf(Number(BigInt.asIntN(32, entry)), Number(BigInt.asIntN(32, entry >> 32n)));
 }

@@ -1,7 +1,6 @@
 /** The type of each machine frame, how often it is used as that, and its pin. */
 
 /** Types of frames (Xen: page type; one at a time, while the count is above 0). */
-export const TYPE_NONE = 0;
 export const TYPE_L1 = 1;
 export const TYPE_L2 = 2;
 export const TYPE_L3 = 3;

@@ -99,7 +99,7 @@ export const setGdt: Handler = (xen, [list, entries]) => {
     for (const mfn of frames) pages.put(mfn);
     throw thrown;
   }
-  machine.setGdt(frames, count);
+  machine.setGdt(frames);
   return done(counted(count, "entry").replace("entrys", "entries"));
 };
 

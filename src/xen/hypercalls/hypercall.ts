@@ -32,8 +32,8 @@ export interface MachineAccess {
   /** Loads a root (a machine frame) into CR3. */
   loadRoot(frame: number): void;
   setSegmentBase(segment: "fs" | "gs" | "kernel-gs", base: bigint): void;
-  /** Has the descriptor table consist of these frames, with `entries` descriptors. */
-  setGdt(frames: readonly number[], entries: number): void;
+  /** Has the descriptor table begin with these frames. */
+  setGdt(frames: readonly number[]): void;
   setLdt(base: bigint, entries: number): void;
   console(text: string): void;
   /** Ends the machine: the guest has shut down. */

@@ -12,7 +12,7 @@ import {
 } from "../abi";
 import { frameOf, PRESENT } from "../entryRules";
 import { Rejection } from "../errors";
-import { type FrameType, isTableType, TYPE_L1, TYPE_WRITABLE } from "../pageInfo";
+import { type FrameType, TYPE_WRITABLE } from "../pageInfo";
 import { type Answer, counted, done, type Handler, type HypercallContext, hex } from "./hypercall";
 
 /** Requests in one call at most: more would take too long without an end. */
@@ -209,11 +209,4 @@ function forEachRequest(
   if (failed !== undefined) xen.refused(name, { errno: errnoText(failed.errno), reason: failed.reason });
   const more = said.length > 0 ? `: ${said.join("; ")}${count > said.length ? "; ..." : ""}` : "";
   return done(`${counted(count, one)}${more}`, failed === undefined ? 0n : -BigInt(ERRNO[failed.errno]));
-}
-
-/** Whether a machine frame is an L1 table now. */
-export function isL1Table({ pages }: HypercallContext, mfn: number): boolean {
-  return (
-    pages.info.countOf(mfn) > 0 && isTableType(pages.info.typeOf(mfn)) && pages.info.typeOf(mfn) === TYPE_L1
-  );
 }
