@@ -14,6 +14,12 @@ export type Node =
 
 const ICONS: Readonly<Record<string, string>> = {
   "page-fault": "zap",
+  milestone: "milestone",
+  hypercall: "call-outgoing",
+  "hypercall-rejected": "error",
+  pin: "pin",
+  "base-pointer": "arrow-right",
+  "p2m-free": "trash",
   reset: "clear-all",
   switchover: "arrow-swap",
   "cr3-load": "arrow-right",
