@@ -46,7 +46,10 @@ describe.skipIf(reason !== undefined)("in VS Code, through the browser", () => {
     await button.waitFor();
     await code.picture("welcome");
     await button.click();
-    await code.page.locator(".quick-input-list .monaco-list-row", { hasText: "xen-p2m" }).first().waitFor();
+    await code.page
+      .locator(".quick-input-list .monaco-list-row", { hasText: "early-fault" })
+      .first()
+      .waitFor();
     await code.picture("programs");
     await code.pick("early-fault (merged)");
     await code.showDebug();
