@@ -6,8 +6,11 @@
  * - arena offset 0 is the zero page: it is never written, and stands for every frame not written yet; behind it lies
  *   the page of ones, which stands for computed frames that hold nothing else;
  * - a frame whose `flags` are not 0 is never written without its owner hearing of it (see `FrameFlag`);
+ * - the arena is shared memory: views of it stay valid when it grows;
  * - offsets stay below 2^31, so that they are non-negative int32 values.
  */
+
+import { newMemory, WASM_PAGE, type WasmMemory } from "./wasm";
 
 /** A half-open range of physical byte addresses, page aligned. */
 export interface PhysicalRange {
@@ -35,6 +38,15 @@ const FRAME_COMPUTED = 32;
 const ONES_PAGE = PAGE_SIZE;
 /** Arena offsets below this one are shared: a frame there gets its own place with its first write. */
 export const SHARED_PAGES_END = 2 * PAGE_SIZE;
+/**
+ * Behind the shared pages: what translated code shares with the machine. The register file, the MMU's fast caches, and
+ * the translator's jump cache; the frames begin behind them.
+ */
+export const ARENA_REGISTERS = SHARED_PAGES_END;
+export const ARENA_READ_CACHE = 0x4000;
+export const ARENA_WRITE_CACHE = 0x8000;
+export const ARENA_JUMP_CACHE = 0x10000;
+const ARENA_FRAMES = 0x30000;
 
 /** What a computed frame holds at first: nothing but zeros or ones, or what was put into the page. */
 export type ComputeFrame = (address: number, page: Uint8Array) => "zeros" | "ones" | "filled";
@@ -49,17 +61,6 @@ export class MemoryExhaustedError extends Error {
   }
 }
 
-declare const WebAssembly: {
-  Memory: new (descriptor: {
-    initial: number;
-    maximum: number;
-  }) => {
-    readonly buffer: ArrayBuffer;
-    grow(pages: number): number;
-  };
-};
-
-const WASM_PAGE = 65536;
 const GROWTH = 8 * 2 ** 20;
 const CHUNK_FRAMES = 512;
 const CHUNK_BYTES = CHUNK_FRAMES * PAGE_SIZE;
@@ -80,11 +81,12 @@ export class PhysicalMemory {
   /** Called after a frame got its place in the arena: cached offsets of the zero page may be wrong now. */
   onFrameAllocated: () => void = () => {};
 
-  private readonly arena: { readonly buffer: ArrayBuffer; grow(pages: number): number };
+  /** The arena, for translated code. */
+  readonly arena: WasmMemory;
   private readonly chunks = new Map<number, Chunk>();
   private lastNumber = -1;
   private lastChunk: Chunk | undefined;
-  private used = SHARED_PAGES_END;
+  private used = ARENA_FRAMES;
   private readonly computed: (PhysicalRange & { readonly compute: ComputeFrame })[] = [];
 
   /**
@@ -94,15 +96,20 @@ export class PhysicalMemory {
   constructor(ram: readonly PhysicalRange[]) {
     checkRanges(ram);
     this.ram = ram;
-    this.arena = new WebAssembly.Memory({ initial: GROWTH / WASM_PAGE, maximum: 2 ** 31 / WASM_PAGE });
+    this.arena = newMemory(GROWTH, 2 ** 31);
     this.view = new DataView(this.arena.buffer);
     this.bytes = new Uint8Array(this.arena.buffer);
     this.bytes.fill(0xff, ONES_PAGE, SHARED_PAGES_END);
   }
 
+  /** Words of the part of the arena that translated code shares with the machine. */
+  words(offset: number, length: number): Int32Array {
+    return new Int32Array(this.arena.buffer, offset, length);
+  }
+
   /** Bytes of the arena that frames occupy. */
   get residentBytes(): number {
-    return this.used - SHARED_PAGES_END;
+    return this.used - ARENA_FRAMES;
   }
 
   /**

@@ -26,6 +26,8 @@ import {
 } from "../paging/walk";
 import { R_HIGH } from "./cpu/registers";
 import {
+  ARENA_READ_CACHE,
+  ARENA_WRITE_CACHE,
   FRAME_CODE,
   FRAME_DATA_BREAKPOINT,
   FRAME_TABLE,
@@ -33,6 +35,7 @@ import {
   type PhysicalMemory,
   SHARED_PAGES_END,
 } from "./memory";
+import { TableUse } from "./tableUse";
 import { type StructureEntry, Tlb, type TlbEntry } from "./tlb";
 
 /** What the MMU tells the CPU. The first three do not return: they throw the fault. */
@@ -48,9 +51,15 @@ export interface MmuHost {
   dataWriteEnds(): void;
   /** A cached translation was used that the tables no longer give; `mmu.check` holds the walk of the tables. */
   staleUse(low: number, high: number, access: number, cachedFrame: number, cachedRights: number): void;
+  /**
+   * Something that may have translated a linear page has left the TLB.
+   * @param pageShift log2 of the page's size
+   */
+  translationGone(page4K: number, pageShift: number): void;
 }
 
-const CACHE_PAGES = 512;
+/** Entries of each fast cache. Translated code looks into them too. */
+export const CACHE_PAGES = 512;
 /** From a linear address to its index in a cache with a stride of four words: tag low, tag high, addend, unused. */
 const INDEX_SHIFT = 10;
 const INDEX_MASK = (CACHE_PAGES - 1) << 2;
@@ -77,8 +86,9 @@ export class Mmu {
   /** Walks made for accesses since the start (hits in the TLB are not walks). */
   walks = 0;
 
-  private readonly readCache = new Int32Array(CACHE_PAGES * 4).fill(EMPTY);
-  private readonly writeCache = new Int32Array(CACHE_PAGES * 4).fill(EMPTY);
+  private readonly readCache: Int32Array;
+  private readonly writeCache: Int32Array;
+  private readonly tableUse = new TableUse();
   private sharedPageCached = false;
   private readonly cacheTranslations: boolean;
 
@@ -94,6 +104,8 @@ export class Mmu {
     tlbCapacity: number,
     private readonly now: () => number,
   ) {
+    this.readCache = memory.words(ARENA_READ_CACHE, CACHE_PAGES * 4).fill(EMPTY);
+    this.writeCache = memory.words(ARENA_WRITE_CACHE, CACHE_PAGES * 4).fill(EMPTY);
     this.tlb = new Tlb(tlbCapacity);
     this.cacheTranslations = tlbCapacity > 0;
     memory.onFrameAllocated = () => {
@@ -310,8 +322,24 @@ export class Mmu {
 
   /** One linear address under a PCID (INVLPG: with globals and all structure entries; INVPCID 0: without globals). */
   flushAddress(pcid: number, low: number, high: number, globals: boolean): void {
-    this.tlb.flushAddress(pcid, (high >>> 0) * 0x100000 + (low >>> 12), globals, true);
-    this.flushCache();
+    this.drop(pcid, (high >>> 0) * 0x100000 + (low >>> 12), globals, true);
+  }
+
+  /** Takes a page's translations out of the TLB, and what follows from them. */
+  private drop(pcid: number, page4K: number, globals: boolean, allStructures: boolean): void {
+    const gone = this.tlb.flushAddress(pcid, page4K, globals, allStructures);
+    // With room for all, what is not in the TLB is nowhere.
+    if (gone === 0 && this.tlb.capacity === Number.POSITIVE_INFINITY) return;
+    if (gone === 12) this.forgetPage(page4K);
+    else this.flushCache();
+    this.host.translationGone(page4K, gone);
+  }
+
+  /** The fast cache no longer answers for a page. */
+  private forgetPage(page4K: number): void {
+    const i = (page4K << (12 - INDEX_SHIFT)) & INDEX_MASK;
+    this.readCache[i] = EMPTY;
+    this.writeCache[i] = EMPTY;
   }
 
   // --- below: the slow way ---
@@ -436,7 +464,12 @@ export class Mmu {
     const newHigh = entrySize === 8 ? this.memory.read32(entry + 4) : 0;
     if (newLow === oldLow && newHigh === oldHigh) return;
     if ((oldLow & 1) !== 0 && (((oldLow ^ newLow) & ~HARMLESS_BITS) !== 0 || oldHigh !== newHigh)) {
-      this.tablesChanged();
+      const page4K = this.tableUse.onlyPage(entry, entrySize);
+      if (page4K < 0) this.tablesChanged();
+      else {
+        this.tlb.suspect(page4K);
+        this.forgetPage(page4K);
+      }
     }
     this.host.tableWritten(entry, oldLow, oldHigh, newLow, newHigh);
   }
@@ -454,6 +487,7 @@ export class Mmu {
     }
     const cause = finishWalk(state, this.memory, low, high, access, walk);
     this.flagTables(walk);
+    this.tableUse.walked(walk, page4K, state.levels === 2 ? 4 : 8);
     if (structure !== undefined && structure.checked !== this.generation) {
       this.checkStructure(structure, low, high, access);
     }
@@ -509,8 +543,7 @@ export class Mmu {
   }
 
   private fault(low: number, high: number, page4K: number, access: number, cause: number): never {
-    this.tlb.flushAddress(this.pcid, page4K, true, false);
-    this.flushCache();
+    this.drop(this.pcid, page4K, true, false);
     this.host.pageFault(low, high, access, cause);
   }
 

@@ -171,20 +171,37 @@ export class Tlb {
    * The entries of a linear address under a PCID, whatever their size, and the PCID's structure entries.
    * @param globals whether global entries of the address go too (INVLPG, #PF; not INVPCID type 0)
    * @param allStructures all structure entries of the PCID (INVLPG), or only those the address would use (#PF)
+   * @returns log2 of the size of the largest page that went; 0 where none did
    */
-  flushAddress(pcid: number, page4K: number, globals: boolean, allStructures: boolean): void {
+  flushAddress(pcid: number, page4K: number, globals: boolean, allStructures: boolean): number {
+    let gone = 0;
     for (const sizeClass of this.classes) {
+      if (sizeClass.empty) continue;
       const page = Math.floor(page4K / sizeClass.pages);
-      this.drop(sizeClass.byPcid.get(pcid), page);
-      if (globals) this.drop(sizeClass.global, page);
+      if (this.drop(sizeClass.byPcid.get(pcid), page)) gone = sizeClass.pageShift;
+      if (globals && this.drop(sizeClass.global, page)) gone = sizeClass.pageShift;
     }
-    if (allStructures) {
-      this.structures.delete(pcid);
-      return;
+    if (allStructures) this.structures.delete(pcid);
+    else {
+      this.structures.get(pcid)?.forEach((entries, span) => {
+        entries.delete(Math.floor(page4K / 2 ** span));
+      });
     }
-    this.structures.get(pcid)?.forEach((entries, span) => {
-      entries.delete(Math.floor(page4K / 2 ** span));
-    });
+    return gone;
+  }
+
+  /** Has the translations of a page compared with the tables at their next use. */
+  suspect(page4K: number): void {
+    for (const sizeClass of this.classes) {
+      if (sizeClass.empty) continue;
+      const page = Math.floor(page4K / sizeClass.pages);
+      const global = sizeClass.global.get(page);
+      if (global !== undefined) global.checked = -1;
+      for (const entries of sizeClass.byPcid.values()) {
+        const entry = entries.get(page);
+        if (entry !== undefined) entry.checked = -1;
+      }
+    }
   }
 
   private remove(entry: TlbEntry): void {
@@ -194,11 +211,13 @@ export class Tlb {
     this.queue.delete(entry);
   }
 
-  private drop(entries: Map<number, TlbEntry> | undefined, page: number): void {
+  /** @returns whether there was one */
+  private drop(entries: Map<number, TlbEntry> | undefined, page: number): boolean {
     const entry = entries?.get(page);
-    if (entry === undefined) return;
+    if (entry === undefined) return false;
     entries!.delete(page);
     this.queue.delete(entry);
+    return true;
   }
 
   private forget(entries: Map<number, TlbEntry>): void {

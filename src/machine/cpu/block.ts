@@ -1,5 +1,5 @@
 /** A run of instructions that are executed one after another: the unit of translation. */
-import type { CompiledBlock } from "./compile/compile";
+import type { Region } from "./compile/region";
 import type { Op } from "./operands";
 
 export interface Block {
@@ -25,10 +25,14 @@ export interface Block {
   readonly milestone: string | undefined;
   /** The epoch of the code cache for which its linear address is known to lead to it. */
   epoch: number;
+  /** Whether its last instruction ends it; else it ends where it would be too long, or another has to begin. */
+  readonly ends: boolean;
   /** How often it ran, until it is compiled. */
   runs: number;
-  /** The block as one function, once it has run often enough. */
-  compiled: CompiledBlock | undefined;
+  /** The region that it is part of, once it has run often enough. */
+  region: Region | undefined;
+  /** Region and place in it, for the driver; -1 without a region. */
+  target: number;
 }
 
 /** Replaces the addresses of a block that has to be recognised as no block at all. */
@@ -46,6 +50,8 @@ export const NO_BLOCK: Block = {
   breakpoint: false,
   milestone: undefined,
   epoch: -1,
+  ends: true,
   runs: 0,
-  compiled: undefined,
+  region: undefined,
+  target: -1,
 };

@@ -8,13 +8,20 @@
 import { FRAME_CODE, PAGE_SIZE } from "../memory";
 import { MODE_64, MODE_BITS } from "./attributes";
 import { type Block, NO_BLOCK } from "./block";
-import { compileBlock } from "./compile/compile";
+import { Driver } from "./compile/driver";
+import { compileRegion, instructionOf, type Region } from "./compile/region";
 import type { Cpu } from "./cpu";
-import { R_RIP } from "./registers";
+import { R_EPOCH, R_RIP } from "./registers";
 import { translateBlock } from "./translate";
 
 const SLOTS = 4096;
 const GRANULE = 64;
+/** Regions at once; when there are more, all are forgotten. */
+const REGIONS = 4096;
+/** Runs after which a block is worth being in a region that another one begins. */
+const WARM = 4;
+/** Instructions that a driver is given at once, so that their number is an int32. */
+const MOST = 2 ** 30;
 
 /** The blocks that begin in a frame, and those of the frame before that reach into it. */
 interface CodePage {
@@ -27,11 +34,17 @@ interface CodePage {
 export class CodeCache {
   /** The block that runs, or ran last. */
   current: Block = NO_BLOCK;
-  epoch = 0;
   /** Whether hot blocks are compiled at all; without it every instruction is a closure. */
   compiling = true;
   private readonly byAddress: Block[] = new Array<Block>(SLOTS).fill(NO_BLOCK);
   private readonly pages = new Map<number, CodePage>();
+  /** Linear pages in which blocks were found in the present epoch. */
+  private readonly fetched = new Set<number>();
+  private driver: Driver | undefined;
+  private readonly regions: (Region | undefined)[] = [];
+  private readonly freeSlots: number[] = [];
+  /** While a region runs: instructions retired when none is left to it. */
+  private end = 0;
   private breakpoints: ReadonlySet<bigint> = new Set();
   private milestones: ReadonlyMap<bigint, string> = new Map();
 
@@ -50,9 +63,35 @@ export class CodeCache {
     return offsets[this.cpu.index + 1] - offsets[this.cpu.index];
   }
 
+  /** Changes when what linear addresses lead to may have changed; never less than 0. */
+  get epoch(): number {
+    return this.cpu.r[R_EPOCH];
+  }
+
   /** What linear addresses lead to may have changed. */
   newEpoch(): void {
-    this.epoch++;
+    const { r } = this.cpu;
+    r[R_EPOCH] = (r[R_EPOCH] + 1) & 0x7fffffff;
+    if (this.fetched.size > 0) this.fetched.clear();
+    if (r[R_EPOCH] === 0) this.forgetAddresses();
+  }
+
+  /** A translation has left the TLB: blocks that were found through it have to be found again. */
+  translationGone(page4K: number, pageShift: number): void {
+    if (pageShift === 12 && !this.fetched.has(page4K)) return;
+    this.newEpoch();
+    this.cpu.leave = true;
+  }
+
+  /** Epochs begin anew: nothing may be left of the old ones. */
+  private forgetAddresses(): void {
+    this.byAddress.fill(NO_BLOCK);
+    for (const page of this.pages.values()) {
+      for (const block of page.blocks.values()) {
+        block.epoch = -1;
+        this.driver?.withdraw(block.low, block.high);
+      }
+    }
   }
 
   setBreakpoints(addresses: Iterable<bigint>): void {
@@ -108,10 +147,94 @@ export class CodeCache {
     return this.findSlowly(low, high, slot);
   }
 
-  /** Makes one function of a block that runs often. */
+  /** Makes a region of a block that runs often, with what it leads to. */
   compile(block: Block): void {
-    if (!this.compiling || (block.mode & MODE_BITS) !== MODE_64 || block.secondPage >= 0) return;
-    block.compiled = compileBlock(this.cpu, block, this.cpu.memory.readBytes(block.physical, block.length));
+    if (!this.compiling || !this.mayCompile(block)) return;
+    this.driver ??= new Driver(this.cpu.memory, (site, left) => this.step(site, left), REGIONS);
+    const page = this.pages.get(Math.floor(block.physical / PAGE_SIZE));
+    const slot = this.freeSlot();
+    const region = compileRegion(this.cpu, this.driver, slot, block, (address) => {
+      const other = page?.blocks.get(Number(address & 0xfffn));
+      if (other === undefined || linear(other.low, other.high) !== address) return undefined;
+      return other.runs >= WARM && this.mayCompile(other) ? other : undefined;
+    });
+    if (region === undefined) this.freeSlots.push(slot);
+    this.regions[slot] = region;
+  }
+
+  /**
+   * Runs the region that a block begins, and those that follow, until instructions run short or something has to be
+   * looked at. `retired` and RIP are right then.
+   * @param block with a region, and no more instructions than are left
+   * @param limit instructions retired at most
+   */
+  runRegion(block: Block, limit: number): void {
+    const { cpu } = this;
+    const start = cpu.retired;
+    const most = Math.min(limit - start, MOST);
+    this.end = start + most;
+    const { low, high, epoch } = block;
+    this.driver!.publish(low, high, epoch, block.target);
+    this.current = NO_BLOCK;
+    const left = this.driver!.run(block.target, most);
+    cpu.retired = this.end - (left < 0 ? ~left : left);
+    cpu.index = 0;
+    this.current = NO_BLOCK;
+  }
+
+  /** For a region: runs an instruction's closure. Returns 0, or what the region has to return. */
+  private step(site: number, left: number): number {
+    const { cpu } = this;
+    const { slot, block: number, index } = instructionOf(site);
+    const block = this.regions[slot]!.blocks[number];
+    const count = block.ops.length;
+    this.current = block;
+    cpu.index = index;
+    cpu.retired = this.end - left - count;
+    const { r } = cpu;
+    r[R_RIP] = block.nextLow;
+    r[R_RIP + 1] = block.nextHigh;
+    block.ops[index](cpu);
+    if (!cpu.leave) return 0;
+    if (index < count - 1) {
+      const low = (block.low + block.offsets[index + 1]) | 0;
+      r[R_RIP] = low;
+      r[R_RIP + 1] = low >>> 0 < block.low >>> 0 ? (block.high + 1) | 0 : block.high;
+    }
+    return ~(left + count - 1 - index);
+  }
+
+  private mayCompile(block: Block): boolean {
+    return (
+      (block.mode & MODE_BITS) === MODE_64 &&
+      block.secondPage < 0 &&
+      !block.breakpoint &&
+      block.milestone === undefined &&
+      block.region === undefined
+    );
+  }
+
+  private freeSlot(): number {
+    const free = this.freeSlots.pop();
+    if (free !== undefined) return free;
+    if (this.regions.length < REGIONS) return this.regions.push(undefined) - 1;
+    for (const region of this.regions) if (region !== undefined) this.dropRegion(region);
+    return this.freeSlots.pop()!;
+  }
+
+  /** Its blocks go on as closures. */
+  private dropRegion(region: Region): void {
+    const { slot, blocks } = region;
+    for (const block of blocks) {
+      block.region = undefined;
+      block.target = -1;
+      block.runs = 0;
+      this.driver!.withdraw(block.low, block.high);
+    }
+    this.driver!.table.set(slot, null);
+    this.regions[slot] = undefined;
+    this.freeSlots.push(slot);
+    if (blocks.includes(this.current)) this.cpu.leave = true;
   }
 
   /** Bytes of a frame with FRAME_CODE are about to change. */
@@ -141,6 +264,7 @@ export class CodeCache {
     // A fault of the fetch belongs to no block: RIP is already exact.
     this.current = NO_BLOCK;
     const physical = cpu.mmu.translateFetch(low, high);
+    this.fetched.add((high >>> 0) * 0x100000 + (low >>> 12));
     let block = this.pages.get(Math.floor(physical / PAGE_SIZE))?.blocks.get(physical % PAGE_SIZE);
     if (block !== undefined && !this.stillRight(block, low, high)) {
       this.drop(block);
@@ -150,6 +274,7 @@ export class CodeCache {
       block = translateBlock(cpu, low, high, physical);
       this.add(block);
     }
+    if (block.secondPage >= 0) this.fetched.add((high >>> 0) * 0x100000 + (low >>> 12) + 1);
     block.epoch = this.epoch;
     this.byAddress[slot] = block;
     return block;
@@ -192,6 +317,7 @@ export class CodeCache {
       this.pages.get(Math.floor(block.secondPage / PAGE_SIZE))?.reachingIn.delete(block);
     block.epoch = -1;
     if (block === this.current) this.cpu.leave = true;
+    if (block.region !== undefined) this.dropRegion(block.region);
   }
 }
 

@@ -12,7 +12,7 @@ import type { DataBreakpoints } from "../dataBreakpoints";
 import type { IoBus } from "../devices/ioBus";
 import type { EventKind, MachineEvent } from "../events";
 import type { Hypervisor } from "../hypervisor";
-import type { PhysicalMemory } from "../memory";
+import { ARENA_REGISTERS, type PhysicalMemory } from "../memory";
 import { Mmu, type MmuHost } from "../mmu";
 import {
   MODE_16,
@@ -96,9 +96,10 @@ interface DeliveryState {
 }
 
 export class Cpu implements MmuHost {
-  readonly r = new Int32Array(REGISTER_WORDS);
-  readonly r8 = new Uint8Array(this.r.buffer);
-  readonly r16 = new Int16Array(this.r.buffer);
+  /** The register file; it lies in the memory's arena, where translated code finds it. */
+  readonly r: Int32Array;
+  readonly r8: Uint8Array;
+  readonly r16: Int16Array;
 
   readonly selectors = new Uint16Array(8);
   readonly limits = new Uint32Array(8);
@@ -158,6 +159,9 @@ export class Cpu implements MmuHost {
   constructor(readonly surroundings: CpuSurroundings) {
     const { memory, io, model, tlbCapacity } = surroundings;
     this.memory = memory;
+    this.r = memory.words(ARENA_REGISTERS, REGISTER_WORDS);
+    this.r8 = new Uint8Array(this.r.buffer, ARENA_REGISTERS, 4 * REGISTER_WORDS);
+    this.r16 = new Int16Array(this.r.buffer, ARENA_REGISTERS, 2 * REGISTER_WORDS);
     this.io = io;
     this.model = model;
     this.paging = {
@@ -392,6 +396,10 @@ export class Cpu implements MmuHost {
     if (!this.surroundings.dataBreakpoints.writeEnds()) return;
     this.stopRequested = true;
     this.leave = true;
+  }
+
+  translationGone(page4K: number, pageShift: number): void {
+    this.code.translationGone(page4K, pageShift);
   }
 
   staleUse(low: number, high: number, access: number, cachedPage: number, _cachedRights: number): void {

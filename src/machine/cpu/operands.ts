@@ -78,6 +78,11 @@ export function immediateOf(instruction: Instruction, n: number): { low: number;
   return { low: Number(BigInt.asIntN(32, value)), high: Number(BigInt.asIntN(32, value >> 32n)) };
 }
 
+/** Linear address behind an instruction, unsigned, as branch targets are. */
+export function nextAddress({ nextLow, nextHigh }: Site): bigint {
+  return (BigInt(nextHigh >>> 0) << 32n) | BigInt(nextLow >>> 0);
+}
+
 /** Number of a segment register, in encoding order. */
 export function segmentNumber(register: Register): number {
   return register - Register.ES;

@@ -18,15 +18,17 @@ export const RDI = 7;
 export const R_RIP = 32;
 /** The lazy flags (see `flags.ts`): kind, result, first and second operand as low, high pairs, explicit RFLAGS. */
 export const R_KIND = 34;
-export const R_RES = 35;
-export const R_OP1 = 37;
-export const R_OP2 = 39;
-export const R_FLAGS = 41;
+export const R_FLAGS = 35;
+export const R_RES = 36;
+export const R_OP1 = 38;
+export const R_OP2 = 40;
 /** High half of the last effective address; high half of the last 64-bit value returned. */
 export const R_EA_HIGH = 42;
 export const R_HIGH = 43;
 /** Segment bases, in encoding order ES CS SS DS FS GS, as low, high pairs. */
 export const R_SEGMENT_BASE = 44;
+/** The code cache's epoch, for the jump cache. */
+export const R_EPOCH = 56;
 /** Length of the register file in 32-bit words. */
 export const REGISTER_WORDS = 64;
 

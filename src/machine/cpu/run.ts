@@ -13,8 +13,8 @@ import { deliver, TripleFault } from "./delivery";
 import { CpuFault, DB, Halted, NO_ERROR, PAGE_FAULT, Unimplemented, vectorName } from "./fault";
 import { R_FLAGS, R_RIP, TF } from "./registers";
 
-/** Runs of a block after which it is compiled: what runs less often is cheaper as closures. */
-const HOT = 200;
+/** Runs of a block after which it becomes part of a region: what runs less often is cheaper as closures. */
+const HOT = 50;
 
 /** "ended": the machine cannot go on (halt, triple fault, unimplemented instruction). */
 export type RunEnd = "limit" | "stopped" | "breakpoint" | "ended";
@@ -64,23 +64,22 @@ function runBlocks(c: Cpu, limit: number, passBreakpoint: boolean): RunEnd {
     const trapping = (r[R_FLAGS] & TF) !== 0;
     c.budget = limit - c.retired;
     const count = trapping ? 1 : Math.min(ops.length, c.budget);
-    r[R_RIP] = block.nextLow;
-    r[R_RIP + 1] = block.nextHigh;
-    const { compiled } = block;
-    let i = 0;
-    if (compiled !== undefined && count === ops.length) i = compiled(c);
+    if (block.target >= 0 && count === ops.length && !trapping) code.runRegion(block, limit);
     else {
       if (block.runs++ === HOT) code.compile(block);
+      r[R_RIP] = block.nextLow;
+      r[R_RIP + 1] = block.nextHigh;
+      let i = 0;
       do {
         c.index = i;
         ops[i](c);
         i++;
       } while (i < count && !c.leave);
+      if (i < ops.length) setRip(c, i);
+      c.retired += i;
+      c.index = 0;
+      if (trapping) singleStepTrap(c);
     }
-    if (i < ops.length) setRip(c, i);
-    c.retired += i;
-    c.index = 0;
-    if (trapping) singleStepTrap(c);
     if (c.leave) {
       c.leave = false;
       if (c.stopRequested) return stopped(c);

@@ -51,10 +51,12 @@ function decodeRun(
   const limit = secondPage < 0 ? MAX_INSTRUCTIONS : 1;
   let nextLow = low;
   let nextHigh = high;
+  let ended = true;
   try {
     decoder.ip = (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
     while (ops.length < limit) {
       const at = offsets[ops.length];
+      ended = false;
       if (ops.length > 0 && c.code.mustBegin(nextLow, nextHigh)) break;
       decoder.decodeOut(instruction);
       if (instruction.code === Code.INVALID && decoder.lastError === DecoderError.NoMoreBytes) {
@@ -64,6 +66,7 @@ function decodeRun(
       if (instruction.code === Code.INVALID && tooLong(bitness, bytes.subarray(at))) {
         ops.push(refuseLength);
         offsets.push(at + LONGEST);
+        ended = true;
         break;
       }
       const [thisLow, thisHigh] = [nextLow, nextHigh];
@@ -85,7 +88,8 @@ function decodeRun(
         } satisfies Site),
       );
       offsets.push(at + instruction.length);
-      if (ends || endsFor?.(instruction)) break;
+      ended = ends === true || endsFor?.(instruction) === true;
+      if (ended) break;
     }
   } catch (error) {
     if (!(error instanceof Unimplemented)) throw error;
@@ -93,6 +97,7 @@ function decodeRun(
       throw error;
     });
     offsets.push(offsets[ops.length - 1] + instruction.length);
+    ended = true;
   } finally {
     instruction.free();
     decoder.free();
@@ -112,8 +117,10 @@ function decodeRun(
     breakpoint: c.code.hasBreakpoint(low, high),
     milestone: c.code.milestoneAt(low, high),
     epoch: -1,
+    ends: ended,
     runs: 0,
-    compiled: undefined,
+    region: undefined,
+    target: -1,
   };
 }
 

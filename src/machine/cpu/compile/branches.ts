@@ -1,87 +1,123 @@
-/** Text for JMP, Jcc and CALL with a direct target, in 64-bit mode: the last instruction of a block. */
+/** JMP Jcc CALL RET, near, in 64-bit mode: the last instruction of a block. */
 import { Mnemonic, OpKind } from "iced-x86";
-import type { Site } from "../operands";
+import { isMemory, isRegister, nextAddress, registerNumber, type Site } from "../operands";
 import { JCC_MNEMONICS } from "../ops/conditions";
-import { R_RIP } from "../registers";
-import type { Emitter, FlagSource } from "./emitter";
-import { emitPush } from "./moves";
+import { RSP } from "../registers";
+import { type Emitter, isPlainOperand } from "./emitter";
+import { ADDRESS, V, X } from "./locals";
+import { pushX } from "./moves";
 
 const CONDITION_CODES = new Map(JCC_MNEMONICS.map((mnemonic, code) => [mnemonic, code]));
 
-/** A branch as text: whether it is taken, and where to. */
-export interface Branch {
-  /** A JavaScript condition; "true" for JMP. */
-  readonly condition: string;
-  readonly low: number;
-  readonly high: number;
+/** How a region goes on at an address: within itself, or by leaving. */
+export type GoTo = (rip: bigint) => void;
+
+/** Where an instruction that ends a block may lead, as far as that is fixed; undefined for other instructions. */
+export function directTargets(site: Site): bigint[] | undefined {
+  const { instruction } = site;
+  const { mnemonic } = instruction;
+  const direct = instruction.op0Kind === OpKind.NearBranch64;
+  const next = nextAddress(site);
+  if (mnemonic === Mnemonic.Jmp) return direct ? [instruction.nearBranchTarget] : [];
+  // What is behind a call is where its return leads.
+  if (mnemonic === Mnemonic.Call) return direct ? [instruction.nearBranchTarget, next] : [next];
+  if (mnemonic === Mnemonic.Ret) return [];
+  return CONDITION_CODES.has(mnemonic) && direct ? [instruction.nearBranchTarget, next] : undefined;
 }
 
-/** The branch that an instruction is, or undefined. Emits nothing. */
-export function branchOf(e: Emitter, site: Site): Branch | undefined {
+/** Emits the end of a block. False where the instruction is none of these, or there is no code for it. */
+export function emitBranch(e: Emitter, site: Site, goTo: GoTo): boolean {
   const { instruction } = site;
-  if (site.bitness !== 64 || instruction.op0Kind !== OpKind.NearBranch64) return undefined;
-  const target = instruction.nearBranchTarget;
-  const place = { low: Number(BigInt.asIntN(32, target)), high: Number(BigInt.asIntN(32, target >> 32n)) };
-  if (instruction.mnemonic === Mnemonic.Jmp) {
-    const self = place.low === site.low && place.high === site.high;
-    return self ? undefined : { condition: "true", ...place };
+  if (site.bitness !== 64) return false;
+  const condition = CONDITION_CODES.get(instruction.mnemonic);
+  const next = nextAddress(site);
+  if (condition !== undefined) {
+    if (instruction.op0Kind !== OpKind.NearBranch64) return false;
+    e.condition(condition);
+    e.joinFlags();
+    e.code.if();
+    goTo(instruction.nearBranchTarget);
+    e.code.op("end");
+    goTo(next);
+    return true;
   }
-  const code = CONDITION_CODES.get(instruction.mnemonic);
-  if (code === undefined) return undefined;
-  return { condition: conditionText(e.flags, code), ...place };
+  switch (instruction.mnemonic) {
+    case Mnemonic.Jmp:
+      return emitJump(e, site, goTo);
+    case Mnemonic.Call:
+      return emitCall(e, site, next, goTo);
+    case Mnemonic.Ret:
+      return emitReturn(e, site);
+    default:
+      return false;
+  }
 }
 
-/** CALL with a direct target. False where it is none. */
-export function emitCall(e: Emitter, site: Site): boolean {
+function emitJump(e: Emitter, site: Site, goTo: GoTo): boolean {
   const { instruction } = site;
-  if (site.bitness !== 64 || instruction.mnemonic !== Mnemonic.Call) return false;
-  if (instruction.op0Kind !== OpKind.NearBranch64) return false;
-  const target = instruction.nearBranchTarget;
-  e.mark();
-  emitPush(e, `${site.nextLow}`, `${site.nextHigh}`);
-  e.line(goTo(Number(BigInt.asIntN(32, target)), Number(BigInt.asIntN(32, target >> 32n))));
+  if (instruction.op0Kind === OpKind.NearBranch64) {
+    const target = instruction.nearBranchTarget;
+    // A jump to itself is an event, which the closure makes.
+    if (target === instruction.ip) return false;
+    e.joinFlags();
+    goTo(target);
+    return true;
+  }
+  return readTarget(e, site, () => e.leaveToLocal(V, () => {}));
+}
+
+/** Has an indirect target in V, and emits what is to be done with it. */
+function readTarget(e: Emitter, site: Site, then: () => void): boolean {
+  const { instruction } = site;
+  if (isRegister(instruction, 0)) {
+    if (!isPlainOperand(site, 0) || instruction.op0Kind !== OpKind.Register) return false;
+    e.register(registerNumber(instruction.op0Register));
+    e.code.set(V);
+    then();
+    return true;
+  }
+  if (!isMemory(instruction, 0) || instruction.isJmpFarIndirect || instruction.isCallFarIndirect) return false;
+  if (!e.address(site)) return false;
+  e.access(false, 8, { leaves: true }, () => {
+    e.host(false);
+    e.load(8);
+    e.code.set(V);
+  });
+  then();
   return true;
 }
 
-/** Sets RIP. */
-export function goTo(low: number, high: number): string {
-  return `r[${R_RIP}]=${low};r[${R_RIP + 1}]=${high};`;
+function emitCall(e: Emitter, site: Site, next: bigint, goTo: GoTo): boolean {
+  const { instruction } = site;
+  if (instruction.op0Kind === OpKind.NearBranch64) {
+    e.code.i64(next).set(X);
+    pushX(e, { registers: [RSP], leaves: true });
+    e.joinFlags();
+    goTo(instruction.nearBranchTarget);
+    return true;
+  }
+  return readTarget(e, site, () => {
+    e.code.i64(next).set(X);
+    e.leaveToLocal(V, () => pushX(e, { registers: [RSP], leaves: true }));
+  });
 }
 
-/** A condition code over what set the flags last; `k` are the general conditions. */
-function conditionText(source: FlagSource | undefined, code: number): string {
-  const direct = source === undefined ? undefined : directCondition(source, code & ~1);
-  if (direct === undefined) return `k[${code}](r)`;
-  return (code & 1) !== 0 ? `!(${direct})` : direct;
+function emitReturn(e: Emitter, { instruction }: Site): boolean {
+  if (instruction.opCount > 0 || instruction.stackPointerIncrement !== 8) return false;
+  const { code } = e;
+  e.register(RSP);
+  code.set(ADDRESS);
+  e.access(false, 8, { leaves: true }, () => {
+    e.host(false);
+    e.load(8);
+    code.set(V);
+  });
+  e.leaveToLocal(V, () => popReturnAddress(e));
+  return true;
 }
 
-function directCondition({ operation, wide, id }: FlagSource, code: number): string | undefined {
-  const [a, b, v] = [`a${id}`, `b${id}`, `v${id}`];
-  const signed = wide ? `${v}H<0` : `${v}<0`;
-  const isZero = wide ? `(${v}|${v}H)===0` : `${v}===0`;
-  if (code === 4) return isZero;
-  if (code === 8) return signed;
-  if (operation === "logic") {
-    if (code === 0 || code === 2) return "false";
-    if (code === 6) return isZero;
-    if (code === 12) return signed;
-    return code === 14 ? `${isZero}||${signed}` : undefined;
-  }
-  if (operation === "add") return undefined;
-  const unsigned = (or: string) =>
-    wide ? `(${a}H===${b}H?${a}>>>0<${or}${b}>>>0:${a}H>>>0<${b}H>>>0)` : `${a}>>>0<${or}${b}>>>0`;
-  const ordered = (or: string) =>
-    wide ? `(${a}H===${b}H?${a}>>>0<${or}${b}>>>0:${a}H<${b}H)` : `${a}<${or}${b}`;
-  switch (code) {
-    case 2:
-      return unsigned("");
-    case 6:
-      return unsigned("=");
-    case 12:
-      return ordered("");
-    case 14:
-      return ordered("=");
-    default:
-      return undefined;
-  }
+function popReturnAddress(e: Emitter): void {
+  e.code.get(ADDRESS).i64(8).op("i64_add");
+  e.setRegister(RSP);
 }
+

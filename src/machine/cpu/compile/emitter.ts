@@ -1,160 +1,441 @@
 /**
- * Text of JavaScript for one block. Instructions are emitted in order; each may be text of its own or a call of its
- * closure, so that what is not worth text costs nothing to support.
+ * WebAssembly for the instructions of a region, one after another. Each may be code of its own, or a call of its
+ * closure; so what is not worth code costs nothing to support.
  *
- * Names within the text: `c` the CPU, `r` its register file, `m` its MMU, `o` the closures; `a3`, `b3`, `v3`, ... are
- * values of instruction 3, with an `H` behind them for a high half.
+ * Invariants:
+ * - The register file in the arena is right at every instruction's begin; locals hold copies of some registers, which
+ *   `cached` knows.
+ * - The lazy flags are in locals. Their kind is `flags`, or in a local where it is not known (`DYNAMIC`). They go to
+ *   the register file before everything that can look at them: closures, faults, and leaving the region.
+ * - An access that the fast caches do not answer is done by the instruction's closure, all of it: so it faults, counts
+ *   and tells of events as closures do.
  */
-import { type Instruction, Register } from "iced-x86";
-import { immediateOf, isMemory, isRegister, registerNumber, type Site, segmentNumber } from "../operands";
-import { FS, R_HIGH, R_KIND, R_OP1, R_OP2, R_RES, R_SEGMENT_BASE } from "../registers";
+import { Register } from "iced-x86";
+import { ARENA_READ_CACHE, ARENA_WRITE_CACHE } from "../../memory";
+import { CACHE_PAGES } from "../../mmu";
+import { KIND_EXPLICIT, KIND_MIXED32 } from "../flags";
+import {
+  byteIndex,
+  immediateOf,
+  isMemory,
+  isRegister,
+  registerNumber,
+  registerSize,
+  type Site,
+  type Size,
+  segmentNumber,
+} from "../operands";
+import {
+  AF,
+  CF,
+  FS,
+  OF,
+  R_FLAGS,
+  R_KIND,
+  R_OP1,
+  R_OP2,
+  R_RES,
+  R_RIP,
+  R_SEGMENT_BASE,
+} from "../registers";
+import { Code } from "./assembler";
+import { pushCondition } from "./conditions";
+import {
+  ADDRESS,
+  CONDITION,
+  FLAGS_A,
+  FLAGS_B,
+  FLAGS_KIND,
+  FLAGS_RESULT,
+  IMPORT_CONDITIONS,
+  IMPORT_STEP,
+  LEFT,
+  REGISTERS,
+  SLOT,
+  stateOffset,
+  V32,
+  X32,
+  Y32,
+} from "./locals";
 
-/** Where the status flags came from, as names in the text: what a condition can be computed from directly. */
-export interface FlagSource {
-  readonly operation: "add" | "sub" | "logic";
-  readonly wide: boolean;
-  /** The number behind the names a (first operand), b (second) and v (result). */
-  readonly id: number;
+/** The kind of the flags is only known when the code runs. */
+export const DYNAMIC = -1;
+/** Behind this many bits a canonical address repeats its sign, whatever the number of levels. */
+const CANONICAL_SHIFT = 16;
+const FLAG_LOCALS = { result: FLAGS_RESULT, a: FLAGS_A, b: FLAGS_B, bits: FLAGS_A };
+const MIXED_BITS = CF | OF | AF;
+/** Bytes of an entry of the fast caches, as a shift, and where in it the addend is. */
+const CACHE_ENTRY_SHIFT = 4;
+const CACHE_ADDEND = 8;
+/** From a linear address to its entry's place in a cache. */
+const CACHE_SHIFT = 12 - CACHE_ENTRY_SHIFT;
+const CACHE_MASK = (CACHE_PAGES - 1) << CACHE_ENTRY_SHIFT;
+
+/** What an access by the closure may have changed. */
+export interface Effects {
+  /** Numbers of general registers. */
+  readonly registers?: readonly number[];
+  readonly flags?: boolean;
+  /** The instruction branches: whoever called the region goes on. */
+  readonly leaves?: boolean;
 }
 
 export class Emitter {
-  private readonly lines: string[] = [];
-  flags: FlagSource | undefined;
-  /** Number of the instruction that is being emitted. */
-  id = 0;
+  readonly code = new Code();
+  /** The kind of the lazy flags, or `DYNAMIC`. */
+  flags = DYNAMIC;
+  /** Whether the instruction's flags can be seen before others overwrite them. */
+  flagsNeeded = true;
+  /** The running instruction, for closures: block and index in one number. */
+  site = 0;
+  /** Linear address of the instruction, and the instructions of its block from it on. */
+  private rip = 0n;
+  private remaining = 0;
+  private readonly cached = new Array<boolean>(16).fill(false);
 
-  line(text: string): void {
-    this.lines.push(text);
+  /** Begins a block: what runs before it is not known. */
+  beginBlock(): void {
+    this.flags = DYNAMIC;
+    this.cached.fill(false);
   }
 
-  get text(): string {
-    return this.lines.join("\n");
+  /** @param remaining instructions of the block from this one on, itself included */
+  beginInstruction(site: number, at: Site, remaining: number, flagsNeeded: boolean): void {
+    this.site = site;
+    this.rip = (BigInt(at.high) << 32n) | BigInt(at.low >>> 0);
+    this.remaining = remaining;
+    this.flagsNeeded = flagsNeeded;
   }
 
-  /** Tells the run loop which instruction runs: before everything that can fault or that takes the time. */
-  mark(): void {
-    this.line(`c.index=${this.id};`);
+  // --- registers ---
+
+  /** Pushes a 64-bit register. */
+  register(number: number): void {
+    this.touch(number);
+    this.code.get(REGISTERS + number);
   }
 
-  /** Leaves the block where the instruction asked for it. */
-  checkLeave(): void {
-    this.line(`if(c.leave)return ${this.id + 1};`);
+  /** Sees to it that a register is in its local. */
+  touch(number: number): void {
+    if (this.cached[number]) return;
+    this.reload(number);
   }
 
-  /** Calls the closure of the instruction. */
-  closure(): void {
-    this.mark();
-    this.line(`o[${this.id}](c);`);
-    this.checkLeave();
-    this.flags = undefined;
+  /** Writes a 64-bit value to a register; it is on the stack. */
+  setRegister(number: number): void {
+    this.code.set(REGISTERS + number);
+    this.code
+      .i32(0)
+      .get(REGISTERS + number)
+      .access("i64_store", stateOffset(2 * number));
+    this.cached[number] = true;
   }
 
-  /** Declares `name` (and `nameH`) as the linear address of the memory operand. False where it has no text. */
-  address(site: Site, name: string): boolean {
-    const { instruction } = site;
-    if (site.bitness !== 64) return false;
-    const segment = segmentNumber(instruction.memorySegment);
-    const low = lowAddress(instruction);
-    if (low === undefined) return false;
-    this.line(low.declare(name));
-    if (segment < FS) return true;
-    const base = R_SEGMENT_BASE + 2 * segment;
-    this.line(`${name}H=(${name}H+r[${base + 1}])|0;`);
-    this.line(`{const t=${name};${name}=(t+r[${base}])|0;if(${name}>>>0<t>>>0)${name}H=(${name}H+1)|0;}`);
+  private reload(number: number): void {
+    this.code
+      .i32(0)
+      .access("i64_load", stateOffset(2 * number))
+      .set(REGISTERS + number);
+    this.cached[number] = true;
+  }
+
+  /** Pushes a register of 1, 2 or 4 bytes as i32: below 4 bytes sign-extended. */
+  narrowRegister(register: Register): void {
+    const size = registerSize(register);
+    if (size === 4) {
+      this.register(registerNumber(register));
+      this.code.op("i32_wrap_i64");
+      return;
+    }
+    if (size === 2)
+      this.code.i32(0).access("i32_load16_s", stateOffset(0) + 8 * registerNumber(register));
+    else this.code.i32(0).access("i32_load8_s", stateOffset(0) + byteIndex(register));
+  }
+
+  /** Writes `local`, an i32, to a register of 1, 2 or 4 bytes. */
+  setNarrowRegister(register: Register, local: number): void {
+    const size = registerSize(register);
+    if (size === 4) {
+      this.code.get(local).op("i64_extend_i32_u");
+      this.setRegister(registerNumber(register));
+      return;
+    }
+    this.code.i32(0).get(local);
+    if (size === 2) {
+      this.code.access("i32_store16", stateOffset(0) + 8 * registerNumber(register));
+      this.cached[registerNumber(register)] = false;
+    } else {
+      this.code.access("i32_store8", stateOffset(0) + byteIndex(register));
+      this.cached[byteIndex(register) >> 3] = false;
+    }
+  }
+
+  // --- operands that are no memory ---
+
+  /** Pushes a register or immediate operand as i64. */
+  wideOperand({ instruction }: Site, n: number): void {
+    if (isRegister(instruction, n)) this.register(registerNumber(instruction.opRegister(n)));
+    else this.code.i64(BigInt.asIntN(64, instruction.immediate(n)));
+  }
+
+  /** Pushes a register or immediate operand of up to 4 bytes as i32. */
+  narrowOperand({ instruction }: Site, n: number): void {
+    if (isRegister(instruction, n)) this.narrowRegister(instruction.opRegister(n));
+    else this.code.i32(immediateOf(instruction, n).low);
+  }
+
+  /** Has a register operand of 4 or 8 bytes in its local, for code that runs on one path only. */
+  touchOperand({ instruction }: Site, n: number): void {
+    if (!isRegister(instruction, n)) return;
+    const register = instruction.opRegister(n);
+    if (registerSize(register) >= 4) this.touch(registerNumber(register));
+  }
+
+  // --- memory ---
+
+  /** Computes the linear address of the memory operand into its local. False where there is no code for it. */
+  address(site: Site): boolean {
+    if (!hasPlainAddress(site)) return false;
+    this.effectiveAddress(site);
+    const segment = segmentNumber(site.instruction.memorySegment);
+    if (segment >= FS) {
+      this.code.i32(0).access("i64_load", stateOffset(R_SEGMENT_BASE + 2 * segment));
+      this.code.op("i64_add");
+    }
+    this.code.set(ADDRESS);
     return true;
   }
 
-  /** Declares `name` as the 32-bit value of operand `n`. The address of a memory operand is in `p`. */
-  value32(instruction: Instruction, n: number, name: string, p: string): void {
-    this.line(`const ${name}=${this.source32(instruction, n, p)};`);
+  /** Pushes the offset of the memory operand, as LEA gives it. */
+  effectiveAddress({ instruction }: Site): void {
+    const { code } = this;
+    const base = instruction.memoryBase;
+    const index = instruction.memoryIndex;
+    const displacement = BigInt.asIntN(64, instruction.memoryDisplacement);
+    const hasBase = base !== Register.None && base !== Register.RIP;
+    if (index !== Register.None) {
+      this.register(registerNumber(index));
+      const shift = 31 - Math.clz32(instruction.memoryIndexScale);
+      if (shift > 0) code.i64(shift).op("i64_shl");
+    }
+    if (hasBase) this.register(registerNumber(base));
+    if (hasBase && index !== Register.None) code.op("i64_add");
+    if (!hasBase && index === Register.None) code.i64(displacement);
+    else if (displacement !== 0n) code.i64(displacement).op("i64_add");
   }
 
-  private source32(instruction: Instruction, n: number, p: string): string {
-    if (isRegister(instruction, n)) return `r[${2 * registerNumber(instruction.opRegister(n))}]`;
-    if (isMemory(instruction, n)) return `m.load32(${p},${p}H)`;
-    return `${immediateOf(instruction, n).low}`;
+  /**
+   * An access to the memory at `ADDRESS`, of `size` bytes. `fast` is the instruction where a fast cache answers; the
+   * host address of the access is what `host` pushes. Registers that `fast` reads have to be touched before.
+   */
+  access(write: boolean, size: Size, effects: Effects, fast: () => void): void {
+    const { code } = this;
+    const flagsBefore = this.flags;
+    this.hit(write, size);
+    code.if();
+    const cachedBefore = [...this.cached];
+    fast();
+    const flagsAfter = this.flags;
+    const cachedAfter = [...this.cached];
+    code.op("else");
+    this.flags = flagsBefore;
+    this.spillFlags();
+    this.step();
+    if (effects.leaves) code.get(LEFT).op("return");
+    else {
+      for (const number of effects.registers ?? []) this.reload(number);
+      if (effects.flags) this.loadFlagsOfKind(flagsAfter);
+    }
+    code.op("end");
+    this.flags = flagsAfter;
+    // What only one of the two ways has read is not known behind them.
+    for (let n = 0; n < 16; n++) this.cached[n] = cachedBefore[n] && cachedAfter[n];
+    for (const number of effects.registers ?? []) this.cached[number] = true;
   }
 
-  /** Declares `name` and `nameH` as the 64-bit value of operand `n`. */
-  value64(instruction: Instruction, n: number, name: string, p: string): void {
-    if (isRegister(instruction, n)) {
-      const word = 2 * registerNumber(instruction.opRegister(n));
-      this.line(`const ${name}=r[${word}],${name}H=r[${word + 1}];`);
-    } else if (isMemory(instruction, n)) {
-      this.line(`const ${name}=m.load64(${p},${p}H),${name}H=r[${R_HIGH}];`);
-    } else {
-      const { low, high } = immediateOf(instruction, n);
-      this.line(`const ${name}=${low},${name}H=${high};`);
+  /** Pushes whether a fast cache answers for the access; its entry's place is then in `SLOT`. */
+  private hit(write: boolean, size: Size): void {
+    const { code } = this;
+    code.get(ADDRESS);
+    if (size > 1) code.i64(size - 1).op("i64_add");
+    code.i64(-4096).op("i64_and");
+    code.get(ADDRESS).op("i32_wrap_i64").i32(CACHE_SHIFT).op("i32_shr_u").i32(CACHE_MASK).op("i32_and");
+    code.tee(SLOT).access("i64_load", write ? ARENA_WRITE_CACHE : ARENA_READ_CACHE);
+    code.op("i64_eq");
+  }
+
+  /** Pushes the host address of an access that a cache answers. */
+  host(write: boolean): void {
+    const cache = write ? ARENA_WRITE_CACHE : ARENA_READ_CACHE;
+    this.code.get(SLOT).access("i32_load", cache + CACHE_ADDEND);
+    this.code.get(ADDRESS).op("i32_wrap_i64", "i32_add");
+  }
+
+  /** Pushes what is at a host address that is on the stack: i64, or i32 sign-extended. */
+  load(size: Size): void {
+    const { code } = this;
+    if (size === 8) code.access("i64_load", 0);
+    else code.access(size === 4 ? "i32_load" : size === 2 ? "i32_load16_s" : "i32_load8_s", 0);
+  }
+
+  /** Stores a value; its host address is below it on the stack. */
+  store(size: Size): void {
+    const { code } = this;
+    if (size === 8) code.access("i64_store", 0);
+    else code.access(size === 4 ? "i32_store" : size === 2 ? "i32_store16" : "i32_store8", 0);
+  }
+
+  // --- flags ---
+
+  /** The flags are those of an operation on i32 operands in `X32` and `Y32` with its result in `V32`. */
+  keepFlags32(kind: number): void {
+    const { code } = this;
+    code.get(V32).op("i64_extend_i32_u").set(FLAGS_RESULT);
+    code.get(X32).op("i64_extend_i32_u").set(FLAGS_A);
+    code.get(Y32).op("i64_extend_i32_u").set(FLAGS_B);
+    this.flags = kind;
+  }
+
+  /** Writes the flags to the register file. What is known of them does not change. */
+  spillFlags(): void {
+    const { code, flags } = this;
+    code.i32(0);
+    if (flags === DYNAMIC) code.get(FLAGS_KIND);
+    else code.i32(flags);
+    code.access("i32_store", stateOffset(R_KIND));
+    if (flags === KIND_EXPLICIT) return;
+    code.i32(0).get(FLAGS_RESULT).access("i64_store", stateOffset(R_RES));
+    if (isMixed(flags)) this.spillMixedBits();
+    else {
+      code.i32(0).get(FLAGS_A).access("i64_store", stateOffset(R_OP1));
+      code.i32(0).get(FLAGS_B).access("i64_store", stateOffset(R_OP2));
     }
   }
 
-  /** Writes a value to register `register`, as wide as it is. */
-  setRegister(register: Register, name: string, wide: boolean): void {
-    const word = 2 * registerNumber(register);
-    this.line(`r[${word}]=${name};r[${word + 1}]=${wide ? `${name}H` : "0"};`);
+  private spillMixedBits(): void {
+    const { code } = this;
+    code.i32(0).i32(0).access("i32_load", stateOffset(R_FLAGS));
+    code.i32(~MIXED_BITS).op("i32_and").get(FLAGS_A).op("i32_wrap_i64", "i32_or");
+    code.access("i32_store", stateOffset(R_FLAGS));
   }
 
-  /** Keeps the operands of an addition or subtraction, or the result of a logic operation, as lazy flags. */
-  keepFlags(kind: number, logic: boolean, wide: boolean): void {
-    const { id } = this;
-    let text = `r[${R_RES}]=v${id};r[${R_KIND}]=${kind};`;
-    if (wide) text += `r[${R_RES + 1}]=v${id}H;`;
-    if (!logic) {
-      text += `r[${R_OP1}]=a${id};r[${R_OP2}]=b${id};`;
-      if (wide) text += `r[${R_OP1 + 1}]=a${id}H;r[${R_OP2 + 1}]=b${id}H;`;
+  /** Before a place that is reached from elsewhere too: the kind goes to its local. */
+  joinFlags(): void {
+    if (this.flags === DYNAMIC) return;
+    if (isMixed(this.flags)) this.spillMixedBits();
+    this.code.i32(this.flags).set(FLAGS_KIND);
+    this.flags = DYNAMIC;
+  }
+
+  /** Takes the flags from the register file, whatever their kind. */
+  loadFlags(): void {
+    this.code.i32(0).access("i32_load", stateOffset(R_KIND)).set(FLAGS_KIND);
+    this.flags = DYNAMIC;
+    this.loadFlagsOfKind(DYNAMIC);
+  }
+
+  private loadFlagsOfKind(kind: number): void {
+    const { code } = this;
+    if (kind === KIND_EXPLICIT) return;
+    code.i32(0).access("i64_load", stateOffset(R_RES)).set(FLAGS_RESULT);
+    if (isMixed(kind)) {
+      code.i32(0).access("i32_load", stateOffset(R_FLAGS)).i32(MIXED_BITS);
+      code.op("i32_and", "i64_extend_i32_u").set(FLAGS_A);
+      return;
     }
-    this.line(text);
+    code.i32(0).access("i64_load", stateOffset(R_OP1)).set(FLAGS_A);
+    code.i32(0).access("i64_load", stateOffset(R_OP2)).set(FLAGS_B);
+  }
+
+  /** Pushes whether a condition holds. */
+  condition(condition: number): void {
+    const { code } = this;
+    if (this.flags !== DYNAMIC) {
+      pushCondition(code, FLAG_LOCALS, this.flags, condition);
+      return;
+    }
+    code.get(FLAGS_KIND).get(FLAGS_RESULT).get(FLAGS_A).get(FLAGS_B);
+    code.call(IMPORT_CONDITIONS + (condition >> 1));
+    if ((condition & 1) !== 0) code.op("i32_eqz");
+  }
+
+  // --- closures, and leaving ---
+
+  /** The instruction is its closure. */
+  closure(): void {
+    this.spillFlags();
+    this.step();
+    this.loadFlags();
+    this.cached.fill(false);
+  }
+
+  /** Runs the closure; returns from the region where it asks for that. */
+  private step(): void {
+    const { code } = this;
+    code.i32(this.site).get(LEFT).call(IMPORT_STEP);
+    code.tee(CONDITION).if().get(CONDITION).op("return", "end");
+  }
+
+  /** Leaves the region before the instruction, which the run loop then does itself. */
+  leaveBefore(): void {
+    this.spillFlags();
+    this.setRip(this.rip);
+    this.code.i32(-1).get(LEFT).i32(this.remaining).op("i32_add", "i32_xor", "return");
+  }
+
+  /** Leaves the region at an address where the run loop has to look: too few instructions are left. */
+  leaveForLook(rip: bigint): void {
+    this.spillFlags();
+    this.setRip(rip);
+    this.code.i32(-1).get(LEFT).op("i32_xor", "return");
+  }
+
+  /** Leaves the region for an address. */
+  leaveTo(rip: bigint): void {
+    this.spillFlags();
+    this.setRip(rip);
+    this.code.get(LEFT).op("return");
+  }
+
+  /** Leaves the region for the address in a local, if it is canonical; else before the instruction. */
+  leaveToLocal(local: number, beforeLeaving: () => void): void {
+    const { code } = this;
+    code.get(local).i64(CANONICAL_SHIFT).op("i64_shl").i64(CANONICAL_SHIFT).op("i64_shr_s");
+    code.get(local).op("i64_ne").if();
+    this.leaveBefore();
+    code.op("end");
+    beforeLeaving();
+    this.spillFlags();
+    code.i32(0).get(local).access("i64_store", stateOffset(R_RIP)).get(LEFT).op("return");
+  }
+
+  private setRip(rip: bigint): void {
+    this.code.i32(0).i64(rip).access("i64_store", stateOffset(R_RIP));
   }
 }
 
-/** How the address of a memory operand is written, for 64-bit addressing. */
-function lowAddress(instruction: Instruction): { declare(name: string): string } | undefined {
-  const base = instruction.memoryBase;
-  const index = instruction.memoryIndex;
-  const displacement = BigInt.asIntN(64, instruction.memoryDisplacement);
-  const low = Number(BigInt.asIntN(32, displacement));
-  const high = Number(BigInt.asIntN(32, displacement >> 32n));
-  if (base === Register.RIP || (base === Register.None && index === Register.None)) {
-    if (instruction.memoryDisplSize === 4 && base === Register.None && displacement > 0x7fffffffn)
-      return undefined;
-    return { declare: (name) => `let ${name}=${low},${name}H=${high};` };
-  }
-  if (base === Register.EIP) return undefined;
-  if ((base !== Register.None && base < Register.RAX) || (index !== Register.None && index < Register.RAX)) {
-    return undefined;
-  }
-  if (index === Register.None) {
-    const b = 2 * registerNumber(base);
-    if (low === 0 && high === 0) return { declare: (name) => `let ${name}=r[${b}],${name}H=r[${b + 1}];` };
-    const carry = (name: string) => `(${name}>>>0<${low >>> 0}?1:0)`;
-    return {
-      declare: (name) => `let ${name}=(r[${b}]+${low})|0,${name}H=(r[${b + 1}]+${high}+${carry(name)})|0;`,
-    };
-  }
-  return { declare: (name) => scaled(name, instruction, base, index, low, high) };
+function isMixed(kind: number): boolean {
+  return kind >= 0 && (kind & ~1) === KIND_MIXED32;
 }
 
-/** index * scale [+ base] + displacement. */
-function scaled(
-  name: string,
-  instruction: Instruction,
-  base: Register,
-  index: Register,
-  low: number,
-  high: number,
-): string {
-  const i = 2 * registerNumber(index);
-  const shift = 31 - Math.clz32(instruction.memoryIndexScale);
-  let text =
-    shift === 0
-      ? `let ${name}=r[${i}],${name}H=r[${i + 1}];`
-      : `let ${name}=r[${i}]<<${shift},${name}H=(r[${i + 1}]<<${shift})|(r[${i}]>>>${32 - shift});`;
-  if (base !== Register.None) {
-    const b = 2 * registerNumber(base);
-    text += `{const t=${name};${name}=(t+r[${b}])|0;${name}H=(${name}H+r[${b + 1}]+(${name}>>>0<t>>>0?1:0))|0;}`;
-  }
-  if (low !== 0 || high !== 0) {
-    text += `{${name}=(${name}+${low})|0;${name}H=(${name}H+${high}+(${name}>>>0<${low >>> 0}?1:0))|0;}`;
-  }
-  return text;
+/** Whether the memory operand has a 64-bit address made of 64-bit registers. */
+export function hasPlainAddress({ instruction, bitness }: Site): boolean {
+  if (bitness !== 64) return false;
+  const { memoryBase: base, memoryIndex: index } = instruction;
+  if (base === Register.EIP) return false;
+  if (base !== Register.None && base !== Register.RIP && registerSize(base) !== 8) return false;
+  if (index !== Register.None && (index < Register.RAX || index > Register.R15)) return false;
+  // A 32-bit address without registers is zero-extended.
+  const absolute = base === Register.None && index === Register.None;
+  const displacement = instruction.memoryDisplacement;
+  const extended = displacement > 0x7fffffffn && displacement <= 0xffffffffn;
+  return !absolute || instruction.memoryDisplSize === 8 || !extended;
+}
+
+/** Whether an operand is a general register, an immediate or a branch target. */
+export function isPlainOperand({ instruction }: Site, n: number): boolean {
+  if (isMemory(instruction, n)) return false;
+  if (!isRegister(instruction, n)) return true;
+  const register = instruction.opRegister(n);
+  return register >= Register.AL && register <= Register.R15;
 }

@@ -1,158 +1,254 @@
-/** Text for MOV MOVZX MOVSX MOVSXD LEA PUSH POP, in 64-bit mode. */
-import { Mnemonic, Register } from "iced-x86";
+/** MOV MOVZX MOVSX MOVSXD LEA PUSH POP CMOVcc SETcc, the sign extensions and NOP, in 64-bit mode. */
+import { Code, Mnemonic, type Register } from "iced-x86";
 import {
-  byteIndex,
   immediateOf,
   isMemory,
   isRegister,
   operandSize,
   registerNumber,
   type Site,
+  type Size,
 } from "../operands";
-import { R_HIGH, RSP } from "../registers";
-import type { Emitter } from "./emitter";
+import { CMOV_MNEMONICS, SET_MNEMONICS } from "../ops/conditions";
+import { RAX, RBP, RDX, RSP } from "../registers";
+import { type Emitter, hasPlainAddress, isPlainOperand } from "./emitter";
+import { ADDRESS, CONDITION, V, V32, X } from "./locals";
 
-/** Emits a move. False where it has no text. */
+const CMOV_CONDITIONS = new Map(CMOV_MNEMONICS.map((mnemonic, code) => [mnemonic, code]));
+const SET_CONDITIONS = new Map(SET_MNEMONICS.map((mnemonic, code) => [mnemonic, code]));
+
+/** Emits one of these instructions. False where there is no code for it. */
 export function emitMove(e: Emitter, site: Site): boolean {
-  if (site.bitness !== 64) return false;
-  switch (site.instruction.mnemonic) {
+  const { mnemonic } = site.instruction;
+  switch (mnemonic) {
     case Mnemonic.Mov:
-      return mov(e, site);
+      return emitMov(e, site);
     case Mnemonic.Movzx:
+      return emitExtension(e, site, false);
     case Mnemonic.Movsx:
     case Mnemonic.Movsxd:
-      return extend(e, site);
+      return emitExtension(e, site, true);
     case Mnemonic.Lea:
-      return lea(e, site);
+      return emitLea(e, site);
     case Mnemonic.Push:
-      return push(e, site);
+      return emitPush(e, site);
     case Mnemonic.Pop:
-      return pop(e, site);
-    default:
-      return false;
+      return emitPop(e, site);
+    case Mnemonic.Leave:
+      return emitLeave(e, site);
+    case Mnemonic.Nop:
+    case Mnemonic.Endbr64:
+      return true;
+    case Mnemonic.Cdqe:
+      e.register(RAX);
+      e.code.op("i64_extend32_s");
+      e.setRegister(RAX);
+      return true;
+    case Mnemonic.Cqo:
+      e.register(RAX);
+      e.code.i64(63).op("i64_shr_s");
+      e.setRegister(RDX);
+      return true;
   }
+  const cmov = CMOV_CONDITIONS.get(mnemonic);
+  if (cmov !== undefined) return emitConditionalMove(e, site, cmov);
+  const set = SET_CONDITIONS.get(mnemonic);
+  return set !== undefined && emitSet(e, site, set);
 }
 
-function isGeneral(register: Register): boolean {
-  return register >= Register.AL && register <= Register.R15;
-}
-
-function mov(e: Emitter, site: Site): boolean {
+function emitMov(e: Emitter, site: Site): boolean {
   const { instruction } = site;
-  const { id } = e;
-  for (const n of [0, 1]) {
-    if (isRegister(instruction, n) && !isGeneral(instruction.opRegister(n))) return false;
-  }
   const size = operandSize(instruction, 0);
-  if (isMemory(instruction, 0)) return movToMemory(e, site, size);
-  if (size < 4) return false;
-  if (isMemory(instruction, 1)) {
-    if (!e.address(site, `p${id}`)) return false;
-    e.mark();
-  }
-  if (size === 8) e.value64(instruction, 1, `v${id}`, `p${id}`);
-  else e.value32(instruction, 1, `v${id}`, `p${id}`);
-  e.setRegister(instruction.op0Register, `v${id}`, size === 8);
-  return true;
-}
-
-function movToMemory(e: Emitter, site: Site, size: number): boolean {
-  const { instruction } = site;
-  const { id } = e;
-  if (!e.address(site, `p${id}`)) return false;
-  e.mark();
-  const at = `p${id},p${id}H`;
+  if (isMemory(instruction, 0)) return isPlainOperand(site, 1) && emitStore(e, site, size);
+  if (!isPlainOperand(site, 0)) return false;
+  if (isMemory(instruction, 1)) return emitLoad(e, site, size, size, true);
+  if (!isPlainOperand(site, 1)) return false;
   if (size === 8) {
-    e.value64(instruction, 1, `v${id}`, "");
-    e.line(`m.store64(${at},v${id},v${id}H);`);
+    e.wideOperand(site, 1);
+    e.setRegister(registerNumber(instruction.op0Register));
   } else {
-    e.line(`m.store${size * 8}(${at},${narrowSource(site, size)});`);
+    e.narrowOperand(site, 1);
+    e.code.set(V32);
+    e.setNarrowRegister(instruction.op0Register, V32);
   }
-  e.checkLeave();
   return true;
 }
 
-/** A register or immediate of up to 32 bits. */
-function narrowSource({ instruction }: Site, size: number): string {
-  if (!isRegister(instruction, 1)) return `${immediateOf(instruction, 1).low}`;
-  const register = instruction.op1Register;
-  if (size === 1) return `c.r8[${byteIndex(register)}]`;
-  return size === 2 ? `c.r16[${4 * registerNumber(register)}]` : `r[${2 * registerNumber(register)}]`;
+function emitStore(e: Emitter, site: Site, size: Size): boolean {
+  if (!e.address(site)) return false;
+  e.touchOperand(site, 1);
+  e.access(true, size, {}, () => {
+    e.host(true);
+    if (size === 8) e.wideOperand(site, 1);
+    else e.narrowOperand(site, 1);
+    e.store(size);
+  });
+  return true;
 }
 
-function extend(e: Emitter, site: Site): boolean {
+/** Loads `from` bytes, extended to the `size` of the register that is operand 0. */
+function emitLoad(e: Emitter, site: Site, size: Size, from: Size, signed: boolean): boolean {
+  if (!e.address(site)) return false;
+  const { op0Register } = site.instruction;
+  const number = registerNumber(op0Register);
+  e.access(false, from, { registers: size >= 4 ? [number] : [] }, () => {
+    e.host(false);
+    e.load(from);
+    if (from === 8) {
+      e.setRegister(number);
+      return;
+    }
+    extend(e, size, from, signed);
+    setExtended(e, op0Register, size);
+  });
+  return true;
+}
+
+/** From an i32 that is sign-extended from `from` bytes to i64 or i32. */
+function extend(e: Emitter, size: Size, from: Size, signed: boolean): void {
+  const { code } = e;
+  if (!signed && from < 4) code.i32(from === 1 ? 0xff : 0xffff).op("i32_and");
+  if (size === 8) code.op(signed ? "i64_extend_i32_s" : "i64_extend_i32_u");
+}
+
+function setExtended(e: Emitter, register: Register, size: Size): void {
+  if (size === 8) e.setRegister(registerNumber(register));
+  else {
+    e.code.set(V32);
+    e.setNarrowRegister(register, V32);
+  }
+}
+
+function emitExtension(e: Emitter, site: Site, signed: boolean): boolean {
   const { instruction } = site;
-  const { id } = e;
   const size = operandSize(instruction, 0);
   const from = operandSize(instruction, 1);
-  if (size < 4) return false;
-  const signed = instruction.mnemonic !== Mnemonic.Movzx;
-  if (isMemory(instruction, 1)) {
-    if (!e.address(site, `p${id}`)) return false;
-    e.mark();
-    const value = `m.load${from * 8}(p${id},p${id}H)`;
-    e.line(`const v${id}=${signed || from === 4 ? value : `${value}&${from === 1 ? 0xff : 0xffff}`};`);
-  } else {
-    const register = instruction.op1Register;
-    const value =
-      from === 1
-        ? `c.r8[${byteIndex(register)}]`
-        : from === 2
-          ? `c.r16[${4 * registerNumber(register)}]`
-          : `r[${2 * registerNumber(register)}]`;
-    const extended =
-      from === 1 ? (signed ? `${value}<<24>>24` : value) : from === 2 && !signed ? `${value}&65535` : value;
-    e.line(`const v${id}=${extended};`);
-  }
-  const wideSign = size === 8 && signed;
-  const d = 2 * registerNumber(instruction.op0Register);
-  e.line(`r[${d}]=v${id};r[${d + 1}]=${wideSign ? `v${id}>>31` : "0"};`);
+  if (from > size) return false;
+  if (isMemory(instruction, 1)) return emitLoad(e, site, size, from, signed);
+  e.narrowOperand(site, 1);
+  extend(e, size, from, signed);
+  setExtended(e, instruction.op0Register, size);
   return true;
 }
 
-function lea(e: Emitter, site: Site): boolean {
+function emitLea(e: Emitter, site: Site): boolean {
   const { instruction } = site;
   const size = operandSize(instruction, 0);
-  if (size < 4 || instruction.memorySegment === Register.FS || instruction.memorySegment === Register.GS)
-    return false;
-  if (!e.address(site, `p${e.id}`)) return false;
-  e.setRegister(instruction.op0Register, `p${e.id}`, size === 8);
+  if (size < 4 || !hasPlainAddress(site)) return false;
+  e.effectiveAddress(site);
+  if (size === 8) e.setRegister(registerNumber(instruction.op0Register));
+  else {
+    e.code.op("i32_wrap_i64").set(V32);
+    e.setNarrowRegister(instruction.op0Register, V32);
+  }
   return true;
 }
 
-const SP = 2 * RSP;
-
-function push(e: Emitter, site: Site): boolean {
+/** Registers and immediates of 64 bits. */
+function emitPush(e: Emitter, site: Site): boolean {
   const { instruction } = site;
-  if (instruction.stackPointerIncrement !== -8 || isMemory(instruction, 0)) return false;
-  if (isRegister(instruction, 0) && instruction.op0Register < Register.RAX) return false;
-  if (isRegister(instruction, 0) && instruction.op0Register > Register.R15) return false;
-  e.mark();
-  e.value64(instruction, 0, `v${e.id}`, "");
-  emitPush(e, `v${e.id}`, `v${e.id}H`);
-  e.checkLeave();
+  if (instruction.stackPointerIncrement !== -8 || !isPlainOperand(site, 0)) return false;
+  const { code } = e;
+  if (isRegister(instruction, 0)) e.register(registerNumber(instruction.op0Register));
+  else code.i64(wideImmediate(site));
+  code.set(X);
+  pushX(e, { registers: [RSP] });
   return true;
 }
 
-/** Pushes 64 bits. */
-export function emitPush(e: Emitter, low: string, high: string): void {
-  const sp = `s${e.id}`;
-  e.line(`const ${sp}=(r[${SP}]-8)|0,${sp}H=r[${SP}]>>>0<8?(r[${SP + 1}]-1)|0:r[${SP + 1}];`);
-  e.line(`m.store64(${sp},${sp}H,${low},${high});r[${SP}]=${sp};r[${SP + 1}]=${sp}H;`);
+function wideImmediate({ instruction }: Site): bigint {
+  const { low, high } = immediateOf(instruction, 0);
+  return (BigInt(high) << 32n) | BigInt(low >>> 0);
 }
 
-function pop(e: Emitter, site: Site): boolean {
+/** Pushes what is in `X`. */
+export function pushX(e: Emitter, effects: { registers: readonly number[]; leaves?: boolean }): void {
+  const { code } = e;
+  e.register(RSP);
+  code.i64(-8).op("i64_add").set(ADDRESS);
+  e.access(true, 8, effects, () => {
+    e.host(true);
+    code.get(X);
+    e.store(8);
+    code.get(ADDRESS);
+    e.setRegister(RSP);
+  });
+}
+
+function emitPop(e: Emitter, site: Site): boolean {
   const { instruction } = site;
-  if (instruction.stackPointerIncrement !== 8 || !isRegister(instruction, 0)) return false;
-  if (instruction.op0Register < Register.RAX || instruction.op0Register > Register.R15) return false;
-  e.mark();
-  emitPop(e, `v${e.id}`);
-  e.setRegister(instruction.op0Register, `v${e.id}`, true);
+  if (instruction.stackPointerIncrement !== 8 || !isPlainOperand(site, 0)) return false;
+  const number = registerNumber(instruction.op0Register);
+  e.register(RSP);
+  e.code.set(ADDRESS);
+  e.access(false, 8, { registers: number === RSP ? [RSP] : [RSP, number] }, () => {
+    popTo(e, V);
+    e.code.get(V);
+    e.setRegister(number);
+  });
   return true;
 }
 
-/** Pops 64 bits into `name` and `nameH`. */
-export function emitPop(e: Emitter, name: string): void {
-  e.line(`const ${name}=m.load64(r[${SP}],r[${SP + 1}]),${name}H=r[${R_HIGH}];`);
-  e.line(`r[${SP}]=(r[${SP}]+8)|0;if(r[${SP}]>>>0<8)r[${SP + 1}]=(r[${SP + 1}]+1)|0;`);
+/** Within an access at the stack pointer: takes a value off the stack. */
+export function popTo(e: Emitter, local: number): void {
+  e.host(false);
+  e.load(8);
+  e.code.set(local).get(ADDRESS).i64(8).op("i64_add");
+  e.setRegister(RSP);
+}
+
+/** LEAVE: the stack pointer to the frame, then pop the frame pointer. */
+function emitLeave(e: Emitter, { instruction }: Site): boolean {
+  if (instruction.code !== Code.Leaveq) return false;
+  e.register(RBP);
+  e.code.set(ADDRESS);
+  e.access(false, 8, { registers: [RSP, RBP] }, () => {
+    popTo(e, V);
+    e.code.get(V);
+    e.setRegister(RBP);
+  });
+  return true;
+}
+
+/** CMOVcc always reads its source; a 32-bit destination is zero-extended whether it moves or not. */
+function emitConditionalMove(e: Emitter, site: Site, condition: number): boolean {
+  const { instruction, features } = site;
+  const size = operandSize(instruction, 0);
+  if (size < 4 || !features.cmov) return false;
+  const number = registerNumber(instruction.op0Register);
+  const { code } = e;
+  const move = (source: () => void) => {
+    source();
+    if (size === 4) code.op("i64_extend_i32_u");
+    e.register(number);
+    if (size === 4) code.i64(0xffffffff).op("i64_and");
+    code.get(CONDITION).op("select");
+    e.setRegister(number);
+  };
+  if (!isMemory(instruction, 1)) {
+    e.condition(condition);
+    code.set(CONDITION);
+    move(() => (size === 8 ? e.wideOperand(site, 1) : e.narrowOperand(site, 1)));
+    return true;
+  }
+  if (!e.address(site)) return false;
+  e.touch(number);
+  e.access(false, size, { registers: [number] }, () => {
+    e.condition(condition);
+    code.set(CONDITION);
+    move(() => {
+      e.host(false);
+      e.load(size);
+    });
+  });
+  return true;
+}
+
+function emitSet(e: Emitter, site: Site, condition: number): boolean {
+  const { instruction } = site;
+  if (!isRegister(instruction, 0)) return false;
+  e.condition(condition);
+  e.code.set(V32);
+  e.setNarrowRegister(instruction.op0Register, V32);
+  return true;
 }

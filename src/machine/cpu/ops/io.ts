@@ -6,7 +6,7 @@ import { materialize } from "../flags";
 import { isRegister, type Op, registerSize, type Site } from "../operands";
 import { IOPL, IOPL_SHIFT, RAX, RDX } from "../registers";
 import { loadSystem } from "../segments";
-import { endingFamily } from "./family";
+import { family } from "./family";
 
 /** Offset in the TSS of the 16-bit offset of the I/O permission bitmap. */
 const BITMAP_OFFSET = 0x66;
@@ -60,4 +60,4 @@ function output(site: Site): Op {
   };
 }
 
-export const IO = new Map(endingFamily([Mnemonic.In, input], [Mnemonic.Out, output]));
+export const IO = new Map(family([Mnemonic.In, input], [Mnemonic.Out, output]));

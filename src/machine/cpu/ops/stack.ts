@@ -1,5 +1,5 @@
 /** PUSH POP PUSHA POPA PUSHF POPF ENTER LEAVE (SDM vol. 2). The stack pointer changes after the last access. */
-import { Mnemonic, OpKind, Register } from "iced-x86";
+import { Code, Mnemonic, OpKind, Register } from "iced-x86";
 import type { Cpu } from "../cpu";
 import { materialize } from "../flags";
 import {
@@ -114,14 +114,17 @@ export function advanceStack(c: Cpu, stackSize: Size, by: number): void {
   setStackPointer(c, stackSize, sp, (r[2 * RSP + 1] + (sp >>> 0 < r[2 * RSP] >>> 0 ? 1 : 0)) | 0);
 }
 
-/** Operand size of a push or pop: in 64-bit mode 8, or 2 with an operand-size prefix. */
-function pushSize(site: Site): Size {
-  const code = site.instruction.opCode;
-  try {
-    if (code.operandSize === 16) return 2;
-    return site.bitness === 64 ? 8 : 4;
-  } finally {
-    code.free();
+/** Operand size of ENTER and LEAVE. */
+function pushSize({ instruction }: Site): Size {
+  switch (instruction.code) {
+    case Code.Enterw_imm16_imm8:
+    case Code.Leavew:
+      return 2;
+    case Code.Enterd_imm16_imm8:
+    case Code.Leaved:
+      return 4;
+    default:
+      return 8;
   }
 }
 

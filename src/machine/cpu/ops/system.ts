@@ -303,7 +303,6 @@ function invalidatePage(site: Site): Op {
     const low = address(c);
     const high = c.r[R_EA_HIGH];
     c.mmu.flushAddress(c.mmu.pcid, low, high, true);
-    c.code.newEpoch();
     if (c.wants("tlb-flush")) {
       const at = (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
       c.emit({ event: "tlb-flush", ...c.here(), cause: "invlpg", address: at, global: true });
@@ -336,10 +335,12 @@ function invalidatePcid(site: Site): Op {
       const linear = c.returned64(low);
       if (!c.isCanonicalAddress(linear)) throw c.gp("INVPCID: the address is not canonical");
       mmu.flushAddress(pcid, low, high, false);
-    } else if (type === 1) mmu.flushPcid(pcid);
-    else if (type === 2) mmu.flushAll();
-    else mmu.flushNonGlobal();
-    c.code.newEpoch();
+    } else {
+      if (type === 1) mmu.flushPcid(pcid);
+      else if (type === 2) mmu.flushAll();
+      else mmu.flushNonGlobal();
+      c.code.newEpoch();
+    }
     if (c.wants("tlb-flush")) {
       const withAddress = type === 0 ? { address: c.returned64(low) } : {};
       c.emit({ event: "tlb-flush", ...c.here(), cause: "invpcid", ...withAddress, global: type === 2 });
@@ -426,18 +427,18 @@ export const SYSTEM = new Map([
     [Mnemonic.Lldt, loadSelector("LLDT", loadLdt)],
     [Mnemonic.Ltr, loadSelector("LTR", loadTaskRegister)],
     [Mnemonic.Lmsw, loadMachineStatus],
-    [Mnemonic.Cpuid, identify],
-    [Mnemonic.Rdmsr, withFeature("msr", readModelSpecific)],
     [Mnemonic.Wrmsr, withFeature("msr", writeModelSpecific)],
-    [Mnemonic.Rdtsc, withFeature("tsc", readTimeStamp(false))],
-    [Mnemonic.Rdtscp, withFeature("rdtscp", readTimeStamp(true))],
-    [Mnemonic.Invlpg, invalidatePage],
     [Mnemonic.Invpcid, withFeature("invpcid", invalidatePcid)],
     [Mnemonic.Wrpkru, withFeature("pku", writeKeys)],
     [Mnemonic.Swapgs, swapGs],
     [Mnemonic.Hlt, halt],
   ),
   ...family(
+    [Mnemonic.Invlpg, invalidatePage],
+    [Mnemonic.Rdtscp, withFeature("rdtscp", readTimeStamp(true))],
+    [Mnemonic.Rdtsc, withFeature("tsc", readTimeStamp(false))],
+    [Mnemonic.Rdmsr, withFeature("msr", readModelSpecific)],
+    [Mnemonic.Cpuid, identify],
     [Mnemonic.Sgdt, storeTable("gdt")],
     [Mnemonic.Sidt, storeTable("idt")],
     [Mnemonic.Sldt, storeSelector("SLDT", (c) => c.selectors[LDTR])],

@@ -1,0 +1,150 @@
+/**
+ * The loop around regions, in WebAssembly: as long as the address at which one leaves is in the jump cache, the next
+ * one runs without a detour through JavaScript. Also the conditions whose kind of flags is only known at run time.
+ *
+ * An entry of the jump cache is an address, the epoch in which it was found, and the target: a region's place in the
+ * table and the block in it.
+ */
+import { ARENA_JUMP_CACHE, type PhysicalMemory } from "../../memory";
+import {
+  compileModule,
+  instantiate,
+  newTable,
+  WASM_PAGE,
+  type WasmFunction,
+  type WasmModule,
+  type WasmTable,
+} from "../../wasm";
+import { R_EPOCH, R_RIP } from "../registers";
+import { assemble, Code, type DefinedFunction, I32, I64, type ModuleParts } from "./assembler";
+import { KINDS, pushCondition } from "./conditions";
+import { stateOffset, TYPE_CONDITION, TYPE_REGION } from "./locals";
+
+/** Entries of the jump cache, 16 bytes each. */
+const JUMP_ENTRIES = 4096;
+const JUMP_SHIFT = 4;
+const JUMP_EPOCH = 8;
+const JUMP_TARGET = 12;
+/** Of a target: the bits that name the block. */
+export const BLOCK_BITS = 7;
+const BLOCK_MASK = (1 << BLOCK_BITS) - 1;
+
+/** The types that all modules declare, in the order of their indexes. */
+export const TYPES: ModuleParts["types"] = [
+  { parameters: [I32, I32], results: [I32] },
+  { parameters: [I32, I64, I64, I64], results: [I32] },
+];
+/** Pages of the arena's memory, as every module declares them. */
+export const MEMORY = { initial: 1, maximum: 2 ** 31 / WASM_PAGE };
+
+const CONDITION_NAMES = [0, 2, 4, 6, 8, 10, 12, 14].map((condition) => `condition${condition}`);
+
+/** Runs the closure of an instruction; what it returns is 0, or what the region returns. */
+export type Step = (site: number, left: number) => number;
+
+export class Driver {
+  readonly table: WasmTable;
+  /** What regions import. */
+  readonly imports: Readonly<Record<string, unknown>>;
+  private readonly exports: Readonly<Record<string, WasmFunction>>;
+  private readonly jumps: Int32Array;
+
+  /** @param regions how many regions there may be at once */
+  constructor(memory: PhysicalMemory, step: Step, regions: number) {
+    this.table = newTable(regions);
+    this.jumps = memory.words(ARENA_JUMP_CACHE, JUMP_ENTRIES * 4);
+    const { arena } = memory;
+    this.exports = instantiate(driverModule(), { memory: arena, table: this.table, step });
+    const { run: _run, step: stepOf, ...conditions } = this.exports;
+    this.imports = { memory: arena, step: stepOf, ...conditions };
+  }
+
+  /**
+   * Runs the target, and what it leads to.
+   * @param left instructions that may be retired, at least those of the target's block
+   * @returns instructions that are left; less than 0 its complement, where the run loop has to look before it goes on
+   */
+  run(target: number, left: number): number {
+    return this.exports.run(target, left);
+  }
+
+  /** Has the driver find a target at an address. */
+  publish(low: number, high: number, epoch: number, target: number): void {
+    const { jumps } = this;
+    const at = ((low ^ (low >>> 12)) & (JUMP_ENTRIES - 1)) << 2;
+    jumps[at] = low;
+    jumps[at + 1] = high;
+    jumps[at + 2] = epoch;
+    jumps[at + 3] = target;
+  }
+
+  /** Forgets what was published at an address. */
+  withdraw(low: number, high: number): void {
+    const { jumps } = this;
+    const at = ((low ^ (low >>> 12)) & (JUMP_ENTRIES - 1)) << 2;
+    // No epoch is less than 0.
+    if (jumps[at] === low && jumps[at + 1] === high) jumps[at + 2] = -1;
+  }
+}
+
+/** The number of a block in a region, as the jump cache and block have it. */
+export function targetOf(slot: number, block: number): number {
+  return (slot << BLOCK_BITS) | block;
+}
+
+/** Names of a region's imported functions, in the order of their indexes. */
+export const REGION_IMPORTS: ModuleParts["imports"] = [
+  { name: "step", type: TYPE_REGION },
+  ...CONDITION_NAMES.map((name) => ({ name, type: TYPE_CONDITION })),
+];
+
+let compiled: WasmModule | undefined;
+
+/** The same for all machines. */
+function driverModule(): WasmModule {
+  compiled ??= compileModule(
+    assemble({
+      types: TYPES,
+      imports: [{ name: "step", type: TYPE_REGION }],
+      functions: [
+        { name: "run", type: TYPE_REGION, locals: [[1, I32]], code: runCode() },
+        { name: "step", type: TYPE_REGION, locals: [], code: new Code().get(0).get(1).call(0) },
+        ...CONDITION_NAMES.map(conditionFunction),
+      ],
+      memory: MEMORY,
+      table: true,
+    }),
+  );
+  return compiled;
+}
+
+/** Parameters: target, left. */
+function runCode(): Code {
+  const [TARGET, LEFT, PLACE] = [0, 1, 2];
+  const code = new Code();
+  const again = code.depth;
+  code.loop();
+  code.get(TARGET).i32(BLOCK_MASK).op("i32_and").get(LEFT);
+  code.get(TARGET).i32(BLOCK_BITS).op("i32_shr_u").callIndirect(TYPE_REGION);
+  code.tee(LEFT).i32(0).op("i32_lt_s").if().get(LEFT).op("return", "end");
+  const low = stateOffset(R_RIP);
+  code.i32(0).access("i32_load", low).i32(0).access("i32_load", low).i32(12).op("i32_shr_u", "i32_xor");
+  code.i32(JUMP_ENTRIES - 1).op("i32_and").i32(JUMP_SHIFT).op("i32_shl").tee(PLACE);
+  code.access("i64_load", ARENA_JUMP_CACHE).i32(0).access("i64_load", low).op("i64_eq").if();
+  code.get(PLACE).access("i32_load", ARENA_JUMP_CACHE + JUMP_EPOCH);
+  code.i32(0).access("i32_load", stateOffset(R_EPOCH)).op("i32_eq").if();
+  code.get(PLACE).access("i32_load", ARENA_JUMP_CACHE + JUMP_TARGET).set(TARGET).br(again);
+  return code.op("end", "end", "end").get(LEFT);
+}
+
+/** Parameters: kind, result, first and second operand. */
+function conditionFunction(name: string, index: number): DefinedFunction {
+  const code = new Code();
+  for (const kind of KINDS) {
+    code.get(0).i32(kind).op("i32_eq").if();
+    pushCondition(code, { result: 1, a: 2, b: 3, bits: undefined }, kind, 2 * index);
+    code.op("return", "end");
+  }
+  return { name, type: TYPE_CONDITION, locals: [], code: code.op("unreachable") };
+}
+
