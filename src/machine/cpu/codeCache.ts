@@ -110,6 +110,11 @@ export class CodeCache {
     this.dropAround([...before.keys(), ...milestones.keys()]);
   }
 
+  /** Regions that there are. */
+  get regionCount(): number {
+    return this.regions.reduce((count, region) => count + (region === undefined ? 0 : 1), 0);
+  }
+
   /** Whether a block has to begin at an address: somebody wants to know of the run coming there. */
   mustBegin(low: number, high: number): boolean {
     return this.hasBreakpoint(low, high) || this.milestoneAt(low, high) !== undefined;
