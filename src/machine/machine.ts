@@ -9,12 +9,15 @@ import { LDTR, TR } from "./cpu/attributes";
 import { loadPdptes } from "./cpu/control";
 import { Cpu, type CpuSurroundings } from "./cpu/cpu";
 import type { CpuModel } from "./cpu/model";
+import { APIC_BASE_ENABLE, MSR_APIC_BASE, readMsrValue } from "./cpu/msr";
 import { R_RIP, R_SEGMENT_BASE, REGISTER_NAMES, SEGMENT_NAMES } from "./cpu/registers";
 import { execute } from "./cpu/run";
 import { type DataBreakpoint, DataBreakpoints, type DataChange } from "./dataBreakpoints";
 import { CmosRtc } from "./devices/cmos";
 import { DebugExit } from "./devices/debugExit";
+import { FwCfg } from "./devices/fwCfg";
 import { IoBus } from "./devices/ioBus";
+import { LocalApic } from "./devices/localApic";
 import { registerPlatform } from "./devices/platform";
 import { Serial16550 } from "./devices/serial16550";
 import { EVENT_KINDS, type EventKind, type MachineEvent } from "./events";
@@ -59,6 +62,7 @@ export class Machine implements CpuSurroundings {
 
   private wanted: ReadonlySet<EventKind> = new Set(EVENT_KINDS.map(({ kind }) => kind));
   private readonly roots: RootTracker;
+  private readonly apic: LocalApic;
   private lastEvent: MachineEvent | undefined;
   private finalEvent: MachineEvent | undefined;
 
@@ -77,6 +81,9 @@ export class Machine implements CpuSurroundings {
       DebugExit.PORT + 3,
       new DebugExit((value) => this.cpu.emit({ event: "exit", ...this.cpu.here(), status: value & 0xff })),
     );
+    this.io.register(FwCfg.SELECTOR_PORT, FwCfg.DATA_PORT, new FwCfg(config.ram));
+    this.apic = new LocalApic(clock, this.cpu);
+    if (this.model.features.apic) this.mapApic(readMsrValue(this.cpu, MSR_APIC_BASE));
     registerPlatform(this.io, clock, new CmosRtc(config.ram), (through) => {
       const reason = `the guest reset the CPU through ${through}, and this machine does not start again`;
       this.cpu.emit({ event: "halt", ...this.cpu.here(), reason });
@@ -228,6 +235,24 @@ export class Machine implements CpuSurroundings {
 
   rootLoaded(from: number, to: number, value: bigint | undefined): void {
     this.roots.loaded(from, to, value);
+  }
+
+  apicBaseWritten(value: bigint): void {
+    this.memory.unmapDevice(this.apic);
+    this.mapApic(value);
+  }
+
+  /** The local APIC where IA32_APIC_BASE says, or nowhere (SDM vol. 3A, 10.4.3 to 10.4.5). */
+  private mapApic(value: bigint): void {
+    if ((value & APIC_BASE_ENABLE) === 0n) {
+      this.apic.reset();
+      return;
+    }
+    const start = Number(value & ~0xfffn);
+    // What was translated from RAM there is in front of it no longer.
+    this.cpu.codeWritten(start, LocalApic.SIZE);
+    this.memory.mapDevice({ start, end: start + LocalApic.SIZE }, this.apic);
+    this.cpu.mmu.flushCache();
   }
 
   private setSegment(index: number, state: SegmentState): void {

@@ -330,25 +330,37 @@ export class Mmu {
     const halves = [0, 0];
     for (let i = 0; i < size; i++) {
       const at = (low + i) | 0;
-      const byte = this.memory.read8(this.translate(at, carryInto(low, at, high), access));
+      const byte = this.readPhysical(this.translate(at, carryInto(low, at, high), access), 1);
       halves[i >> 2] |= byte << ((i & 3) * 8);
     }
     this.r[R_HIGH] = halves[1];
     return halves[0];
   }
 
+  /** Reads 1, 2, 4 or 8 bytes within a page; of less than 4 bytes the rest may be anything. */
   private readPhysical(address: number, size: number): number {
+    const { memory } = this;
+    const offset = memory.readOffset(address);
+    if (offset < 0) return this.readDevice(address, size);
+    const at = offset + (address & 0xfff);
     switch (size) {
       case 1:
-        return this.memory.read8(address);
+        return memory.view.getUint8(at);
       case 2:
-        return this.memory.read16(address);
+        return memory.view.getUint16(at, true);
       case 4:
-        return this.memory.read32(address);
+        return memory.view.getInt32(at, true);
       default:
-        this.r[R_HIGH] = this.memory.read32(address + 4);
-        return this.memory.read32(address);
+        this.r[R_HIGH] = memory.view.getInt32(at + 4, true);
+        return memory.view.getInt32(at, true);
     }
+  }
+
+  private readDevice(address: number, size: number): number {
+    if (size < 8) return this.memory.readDevice(address, size as 1 | 2 | 4) | 0;
+    const low = this.memory.readDevice(address, 4) | 0;
+    this.r[R_HIGH] = this.memory.readDevice(address + 4, 4) | 0;
+    return low;
   }
 
   private storeSlow(low: number, high: number, size: number, valueLow: number, valueHigh: number): void {
@@ -400,19 +412,27 @@ export class Mmu {
   }
 
   private writeValue(address: number, size: number, low: number, high: number): void {
+    const { memory } = this;
+    const offset = memory.writeOffset(address);
+    if (offset < 0) {
+      memory.writeDevice(address, size < 8 ? (size as 1 | 2 | 4) : 4, low);
+      if (size === 8) memory.writeDevice(address + 4, 4, high);
+      return;
+    }
+    const at = offset + (address & 0xfff);
     switch (size) {
       case 1:
-        this.memory.write8(address, low);
+        memory.view.setUint8(at, low);
         break;
       case 2:
-        this.memory.write16(address, low);
+        memory.view.setUint16(at, low, true);
         break;
       case 4:
-        this.memory.write32(address, low);
+        memory.view.setInt32(at, low, true);
         break;
       default:
-        this.memory.write32(address, low);
-        this.memory.write32(address + 4, high);
+        memory.view.setInt32(at, low, true);
+        memory.view.setInt32(at + 4, high, true);
     }
   }
 

@@ -85,6 +85,8 @@ export interface CpuSurroundings {
    * @param value what was moved to CR3; undefined where paging was turned on
    */
   rootLoaded(from: number, to: number, value: bigint | undefined): void;
+  /** IA32_APIC_BASE was written: the local APIC goes elsewhere, or on or off. */
+  apicBaseWritten(value: bigint): void;
 }
 
 interface DeliveryState {
@@ -116,8 +118,8 @@ export class Cpu implements MmuHost {
   readonly dr = [0n, 0n, 0n, 0n, 0n, 0n, 0xffff0ff0n, 0x400n];
   /** What the time-stamp counter is ahead of the instruction count. */
   tscOffset = 0n;
-  /** CR8: the task-priority class. */
-  taskPriority = 0n;
+  /** The task-priority register of the local APIC; its upper half is CR8. */
+  tpr = 0;
   cpl = 0;
   /** Model-specific registers that only hold what was written (see `msr.ts`). */
   readonly msrs = new Map<number, bigint>();
