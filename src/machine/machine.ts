@@ -61,6 +61,7 @@ export class Machine implements CpuSurroundings {
   nameOfPhysical: (physical: number) => string | undefined = () => undefined;
 
   private wanted: ReadonlySet<EventKind> = new Set(EVENT_KINDS.map(({ kind }) => kind));
+  private explained = this.wanted;
   private readonly roots: RootTracker;
   private readonly apic: LocalApic;
   private lastEvent: MachineEvent | undefined;
@@ -105,10 +106,15 @@ export class Machine implements CpuSurroundings {
     return this.finalEvent;
   }
 
-  /** Which kinds of events are made at all; final ones always are. */
-  want(kinds: Iterable<EventKind>): void {
-    this.wanted = new Set([...kinds, ...FINAL]);
+  /**
+   * Which kinds of events are made at all; final ones always are.
+   * @param counted kinds that are made too, but need no reason: finding it costs more than all the rest of a page fault
+   */
+  want(kinds: Iterable<EventKind>, counted: Iterable<EventKind> = []): void {
+    this.explained = new Set([...kinds, ...FINAL]);
+    this.wanted = new Set([...this.explained, ...counted]);
     this.roots.trackWrites(this.wanted.has("table-write"));
+    this.cpu.mmu.checkCached(this.wanted.has("stale-tlb"));
   }
 
   /** Linear addresses at which a run stops before the instruction there. */
@@ -223,6 +229,10 @@ export class Machine implements CpuSurroundings {
 
   wants(kind: EventKind): boolean {
     return this.wanted.has(kind);
+  }
+
+  explains(kind: EventKind): boolean {
+    return this.explained.has(kind);
   }
 
   nameOf(physical: number): string | undefined {

@@ -33,6 +33,7 @@ import {
   type PhysicalMemory,
   SHARED_PAGES_END,
 } from "./memory";
+import { RecentTranslations } from "./recentTranslations";
 import { type StructureEntry, Tlb, type TlbEntry } from "./tlb";
 
 /** What the MMU tells the CPU. The first three do not return: they throw the fault. */
@@ -80,6 +81,8 @@ export class Mmu {
   private readonly readCache = new Int32Array(CACHE_PAGES * 4).fill(EMPTY);
   private readonly writeCache = new Int32Array(CACHE_PAGES * 4).fill(EMPTY);
   private sharedPageCached = false;
+  private readonly recent = new RecentTranslations();
+  private checking = true;
   private readonly cacheTranslations: boolean;
 
   /**
@@ -259,9 +262,9 @@ export class Mmu {
     }
     if (state.levels >= 4 && !isCanonical(low, high, state.levels)) this.host.nonCanonical(low, high, access);
     const page4K = (high >>> 0) * 0x100000 + (low >>> 12);
-    const entry = this.cacheTranslations ? this.tlb.find(this.pcid, page4K) : undefined;
+    const entry = this.cacheTranslations ? this.cached(low, high, page4K) : undefined;
     if (entry !== undefined) {
-      if (entry.checked !== this.generation) this.checkEntry(entry, low, high, access);
+      if (entry.checked !== this.generation && this.checking) this.checkEntry(entry, low, high, access);
       const cause = checkRights(state, entry.rights, entry.key, access);
       if (cause !== FAULT_NONE) this.fault(low, high, page4K, access, cause);
       if ((access & ACCESS_WRITE) === 0 || entry.dirty) {
@@ -273,6 +276,14 @@ export class Mmu {
     return this.walkFor(low, high, page4K, access);
   }
 
+  private cached(low: number, high: number, page4K: number): TlbEntry | undefined {
+    const recent = this.recent.find(low, high, this.pcid);
+    if (recent !== undefined) return recent;
+    const entry = this.tlb.find(this.pcid, page4K);
+    if (entry !== undefined) this.recent.put(low, high, entry);
+    return entry;
+  }
+
   // --- invalidation ---
 
   /** Empties the fast cache: the privilege or a mode changed, or anything larger than a page was flushed. */
@@ -281,9 +292,15 @@ export class Mmu {
     this.writeCache.fill(EMPTY);
   }
 
-  /** Tables may have changed without a write of the guest. */
+  /** A present entry changed, or tables may have changed without a write of the guest. */
   tablesChanged(): void {
     this.generation++;
+    if (this.checking) this.flushCache();
+  }
+
+  /** Whether cached translations are compared with the tables: as long as somebody wants to hear of stale ones. */
+  checkCached(checking: boolean): void {
+    this.checking = checking;
     this.flushCache();
   }
 
@@ -295,23 +312,41 @@ export class Mmu {
   /** All of the TLB, global entries too. */
   flushAll(): void {
     this.tlb.flushAll();
-    this.flushCache();
+    this.forgetAll();
   }
 
   flushNonGlobal(): void {
     this.tlb.flushNonGlobal();
-    this.flushCache();
+    this.forgetAll();
   }
 
   flushPcid(pcid: number): void {
     this.tlb.flushPcid(pcid);
-    this.flushCache();
+    this.forgetAll();
   }
 
   /** One linear address under a PCID (INVLPG: with globals and all structure entries; INVPCID 0: without globals). */
   flushAddress(pcid: number, low: number, high: number, globals: boolean): void {
-    this.tlb.flushAddress(pcid, (high >>> 0) * 0x100000 + (low >>> 12), globals, true);
+    const large = this.tlb.flushAddress(pcid, (high >>> 0) * 0x100000 + (low >>> 12), globals, true);
+    this.forget(low, large);
+  }
+
+  /** What left the TLB leaves the caches in front of it: all of it. */
+  private forgetAll(): void {
+    this.recent.clear();
     this.flushCache();
+  }
+
+  /** The same for one address: its page, or whatever a large page may have left. */
+  private forget(low: number, large: boolean): void {
+    if (large) {
+      this.forgetAll();
+      return;
+    }
+    this.recent.drop(low);
+    const i = (low >>> INDEX_SHIFT) & INDEX_MASK;
+    this.readCache[i] = EMPTY;
+    this.writeCache[i] = EMPTY;
   }
 
   // --- below: the slow way ---
@@ -474,14 +509,14 @@ export class Mmu {
     }
     const cause = finishWalk(state, this.memory, low, high, access, walk);
     this.flagTables(walk);
-    if (structure !== undefined && structure.checked !== this.generation) {
+    if (structure !== undefined && structure.checked !== this.generation && this.checking) {
       this.checkStructure(structure, low, high, access);
     }
     if (cause !== FAULT_NONE) this.fault(low, high, page4K, access, cause);
     const write = (access & ACCESS_WRITE) !== 0;
     setAccessedDirty(state, this.memory, walk, write);
     if (this.cacheTranslations) {
-      this.remember(page4K, structure, write);
+      this.remember(low, high, page4K, structure, write);
     }
     const physical = walk.frame + offsetIn(low, walk.pageShift);
     this.fillCache(low, high, physical, access);
@@ -489,9 +524,15 @@ export class Mmu {
   }
 
   /** Puts the walk's result and the non-leaf entries that it read into the TLB. */
-  private remember(page4K: number, structure: StructureEntry | undefined, write: boolean): void {
+  private remember(
+    low: number,
+    high: number,
+    page4K: number,
+    structure: StructureEntry | undefined,
+    write: boolean,
+  ): void {
     const { walk, state, tlb } = this;
-    tlb.insert({
+    const entry = {
       page: Math.floor(page4K / 2 ** (walk.pageShift - 12)),
       pcid: this.pcid,
       pageShift: walk.pageShift,
@@ -502,7 +543,9 @@ export class Mmu {
       dirty: walk.dirty || write,
       made: this.now(),
       checked: this.generation,
-    });
+    };
+    if (tlb.insert(entry)) this.forgetAll();
+    this.recent.put(low, high, entry);
     let rights = structure?.rights ?? RIGHT_WRITE | RIGHT_USER;
     for (let step = 0; step + 1 < walk.stepCount; step++) {
       const level = walk.levels[step];
@@ -529,8 +572,7 @@ export class Mmu {
   }
 
   private fault(low: number, high: number, page4K: number, access: number, cause: number): never {
-    this.tlb.flushAddress(this.pcid, page4K, true, false);
-    this.flushCache();
+    this.forget(low, this.tlb.flushAddress(this.pcid, page4K, true, false));
     this.host.pageFault(low, high, access, cause);
   }
 

@@ -75,6 +75,8 @@ export interface CpuSurroundings {
   /** Hands an event on; true asks to stop. Only called for kinds that `wants`. */
   emit(event: MachineEvent): boolean;
   wants(kind: EventKind): boolean;
+  /** Whether somebody reads the reasons of such events. */
+  explains(kind: EventKind): boolean;
   /** Names the table or symbol at a physical address, for explanations. */
   nameOf(physical: number): string | undefined;
   /** An entry of a watched or walked table changed. Halves are int32. */
@@ -145,6 +147,13 @@ export class Cpu implements MmuHost {
   milestoneToldAt = -1;
   /** Whether a run stops after each IRET. */
   stopAtReturn = false;
+  private readonly saved: DeliveryState = {
+    r: this.r.slice(),
+    selectors: this.selectors.slice(),
+    limits: this.limits.slice(),
+    attributes: this.attributes.slice(),
+    cpl: 0,
+  };
   /** The last page fault, and how often it came again at once. */
   private lastFault = { rip: 0n, address: 0n, error: 0, repeats: 0 };
   /** Set to leave the block after the running instruction. */
@@ -417,15 +426,15 @@ export class Cpu implements MmuHost {
     return BigInt.asUintN(64, BigInt.asIntN(bits, address)) === address;
   }
 
-  /** What a delivery that fails half way must leave as it was. */
+  /** What a delivery or return that fails half way must leave as it was; good until the next call. */
   saveForDelivery(): DeliveryState {
-    return {
-      r: this.r.slice(),
-      selectors: this.selectors.slice(),
-      limits: this.limits.slice(),
-      attributes: this.attributes.slice(),
-      cpl: this.cpl,
-    };
+    const { saved } = this;
+    saved.r.set(this.r);
+    saved.selectors.set(this.selectors);
+    saved.limits.set(this.limits);
+    saved.attributes.set(this.attributes);
+    saved.cpl = this.cpl;
+    return saved;
   }
 
   restoreAfterDelivery(saved: DeliveryState): void {
