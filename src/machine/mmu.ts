@@ -35,6 +35,7 @@ import {
   type PhysicalMemory,
   SHARED_PAGES_END,
 } from "./memory";
+import { RecentTranslations } from "./recentTranslations";
 import { TableUse } from "./tableUse";
 import { type StructureEntry, Tlb, type TlbEntry } from "./tlb";
 
@@ -90,6 +91,8 @@ export class Mmu {
   private readonly writeCache: Int32Array;
   private readonly tableUse = new TableUse();
   private sharedPageCached = false;
+  private readonly recent = new RecentTranslations();
+  private checking = true;
   private readonly cacheTranslations: boolean;
 
   /**
@@ -271,9 +274,9 @@ export class Mmu {
     }
     if (state.levels >= 4 && !isCanonical(low, high, state.levels)) this.host.nonCanonical(low, high, access);
     const page4K = (high >>> 0) * 0x100000 + (low >>> 12);
-    const entry = this.cacheTranslations ? this.tlb.find(this.pcid, page4K) : undefined;
+    const entry = this.cacheTranslations ? this.cached(low, high, page4K) : undefined;
     if (entry !== undefined) {
-      if (entry.checked !== this.generation) this.checkEntry(entry, low, high, access);
+      if (entry.checked !== this.generation && this.checking) this.checkEntry(entry, low, high, access);
       const cause = checkRights(state, entry.rights, entry.key, access);
       if (cause !== FAULT_NONE) this.fault(low, high, page4K, access, cause);
       if ((access & ACCESS_WRITE) === 0 || entry.dirty) {
@@ -285,6 +288,14 @@ export class Mmu {
     return this.walkFor(low, high, page4K, access);
   }
 
+  private cached(low: number, high: number, page4K: number): TlbEntry | undefined {
+    const recent = this.recent.find(low, high, this.pcid);
+    if (recent !== undefined) return recent;
+    const entry = this.tlb.find(this.pcid, page4K);
+    if (entry !== undefined) this.recent.put(low, high, entry);
+    return entry;
+  }
+
   // --- invalidation ---
 
   /** Empties the fast cache: the privilege or a mode changed, or anything larger than a page was flushed. */
@@ -293,9 +304,15 @@ export class Mmu {
     this.writeCache.fill(EMPTY);
   }
 
-  /** Tables may have changed without a write of the guest. */
+  /** A present entry changed, or tables may have changed without a write of the guest. */
   tablesChanged(): void {
     this.generation++;
+    if (this.checking) this.flushCache();
+  }
+
+  /** Whether cached translations are compared with the tables: as long as somebody wants to hear of stale ones. */
+  checkCached(checking: boolean): void {
+    this.checking = checking;
     this.flushCache();
   }
 
@@ -307,17 +324,17 @@ export class Mmu {
   /** All of the TLB, global entries too. */
   flushAll(): void {
     this.tlb.flushAll();
-    this.flushCache();
+    this.forgetAll();
   }
 
   flushNonGlobal(): void {
     this.tlb.flushNonGlobal();
-    this.flushCache();
+    this.forgetAll();
   }
 
   flushPcid(pcid: number): void {
     this.tlb.flushPcid(pcid);
-    this.flushCache();
+    this.forgetAll();
   }
 
   /** One linear address under a PCID (INVLPG: with globals and all structure entries; INVPCID 0: without globals). */
@@ -330,9 +347,17 @@ export class Mmu {
     const gone = this.tlb.flushAddress(pcid, page4K, globals, allStructures);
     // With room for all, what is not in the TLB is nowhere.
     if (gone === 0 && this.tlb.capacity === Number.POSITIVE_INFINITY) return;
-    if (gone === 12) this.forgetPage(page4K);
-    else this.flushCache();
+    if (gone === 12) {
+      this.recent.drop((page4K * 4096) | 0);
+      this.forgetPage(page4K);
+    } else this.forgetAll();
     this.host.translationGone(page4K, gone);
+  }
+
+  /** What left the TLB leaves the caches in front of it: all of it. */
+  private forgetAll(): void {
+    this.recent.clear();
+    this.flushCache();
   }
 
   /** The fast cache no longer answers for a page. */
@@ -358,25 +383,37 @@ export class Mmu {
     const halves = [0, 0];
     for (let i = 0; i < size; i++) {
       const at = (low + i) | 0;
-      const byte = this.memory.read8(this.translate(at, carryInto(low, at, high), access));
+      const byte = this.readPhysical(this.translate(at, carryInto(low, at, high), access), 1);
       halves[i >> 2] |= byte << ((i & 3) * 8);
     }
     this.r[R_HIGH] = halves[1];
     return halves[0];
   }
 
+  /** Reads 1, 2, 4 or 8 bytes within a page; of less than 4 bytes the rest may be anything. */
   private readPhysical(address: number, size: number): number {
+    const { memory } = this;
+    const offset = memory.readOffset(address);
+    if (offset < 0) return this.readDevice(address, size);
+    const at = offset + (address & 0xfff);
     switch (size) {
       case 1:
-        return this.memory.read8(address);
+        return memory.view.getUint8(at);
       case 2:
-        return this.memory.read16(address);
+        return memory.view.getUint16(at, true);
       case 4:
-        return this.memory.read32(address);
+        return memory.view.getInt32(at, true);
       default:
-        this.r[R_HIGH] = this.memory.read32(address + 4);
-        return this.memory.read32(address);
+        this.r[R_HIGH] = memory.view.getInt32(at + 4, true);
+        return memory.view.getInt32(at, true);
     }
+  }
+
+  private readDevice(address: number, size: number): number {
+    if (size < 8) return this.memory.readDevice(address, size as 1 | 2 | 4) | 0;
+    const low = this.memory.readDevice(address, 4) | 0;
+    this.r[R_HIGH] = this.memory.readDevice(address + 4, 4) | 0;
+    return low;
   }
 
   private storeSlow(low: number, high: number, size: number, valueLow: number, valueHigh: number): void {
@@ -428,19 +465,27 @@ export class Mmu {
   }
 
   private writeValue(address: number, size: number, low: number, high: number): void {
+    const { memory } = this;
+    const offset = memory.writeOffset(address);
+    if (offset < 0) {
+      memory.writeDevice(address, size < 8 ? (size as 1 | 2 | 4) : 4, low);
+      if (size === 8) memory.writeDevice(address + 4, 4, high);
+      return;
+    }
+    const at = offset + (address & 0xfff);
     switch (size) {
       case 1:
-        this.memory.write8(address, low);
+        memory.view.setUint8(at, low);
         break;
       case 2:
-        this.memory.write16(address, low);
+        memory.view.setUint16(at, low, true);
         break;
       case 4:
-        this.memory.write32(address, low);
+        memory.view.setInt32(at, low, true);
         break;
       default:
-        this.memory.write32(address, low);
-        this.memory.write32(address + 4, high);
+        memory.view.setInt32(at, low, true);
+        memory.view.setInt32(at + 4, high, true);
     }
   }
 
@@ -468,7 +513,7 @@ export class Mmu {
       if (page4K < 0) this.tablesChanged();
       else {
         this.tlb.suspect(page4K);
-        this.forgetPage(page4K);
+        if (this.checking) this.forgetPage(page4K);
       }
     }
     this.host.tableWritten(entry, oldLow, oldHigh, newLow, newHigh);
@@ -488,14 +533,14 @@ export class Mmu {
     const cause = finishWalk(state, this.memory, low, high, access, walk);
     this.flagTables(walk);
     this.tableUse.walked(walk, page4K, state.levels === 2 ? 4 : 8);
-    if (structure !== undefined && structure.checked !== this.generation) {
+    if (structure !== undefined && structure.checked !== this.generation && this.checking) {
       this.checkStructure(structure, low, high, access);
     }
     if (cause !== FAULT_NONE) this.fault(low, high, page4K, access, cause);
     const write = (access & ACCESS_WRITE) !== 0;
     setAccessedDirty(state, this.memory, walk, write);
     if (this.cacheTranslations) {
-      this.remember(page4K, structure, write);
+      this.remember(low, high, page4K, structure, write);
     }
     const physical = walk.frame + offsetIn(low, walk.pageShift);
     this.fillCache(low, high, physical, access);
@@ -503,9 +548,15 @@ export class Mmu {
   }
 
   /** Puts the walk's result and the non-leaf entries that it read into the TLB. */
-  private remember(page4K: number, structure: StructureEntry | undefined, write: boolean): void {
+  private remember(
+    low: number,
+    high: number,
+    page4K: number,
+    structure: StructureEntry | undefined,
+    write: boolean,
+  ): void {
     const { walk, state, tlb } = this;
-    tlb.insert({
+    const entry = {
       page: Math.floor(page4K / 2 ** (walk.pageShift - 12)),
       pcid: this.pcid,
       pageShift: walk.pageShift,
@@ -516,7 +567,9 @@ export class Mmu {
       dirty: walk.dirty || write,
       made: this.now(),
       checked: this.generation,
-    });
+    };
+    if (tlb.insert(entry)) this.forgetAll();
+    this.recent.put(low, high, entry);
     let rights = structure?.rights ?? RIGHT_WRITE | RIGHT_USER;
     for (let step = 0; step + 1 < walk.stepCount; step++) {
       const level = walk.levels[step];

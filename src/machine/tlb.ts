@@ -91,16 +91,19 @@ export class Tlb {
     return undefined;
   }
 
-  insert(entry: TlbEntry): void {
+  /** @returns whether another entry had to go for want of room */
+  insert(entry: TlbEntry): boolean {
     const sizeClass = this.classOf(entry.pageShift);
     if (entry.global) sizeClass.global.set(entry.page, entry);
     else mapFor(sizeClass.byPcid, entry.pcid).set(entry.page, entry);
-    if (this.capacity === Number.POSITIVE_INFINITY) return;
+    if (this.capacity === Number.POSITIVE_INFINITY) return false;
     this.queue.add(entry);
+    const before = this.queue.size;
     for (const oldest of this.queue) {
       if (this.queue.size <= this.capacity) break;
       this.remove(oldest);
     }
+    return this.queue.size < before;
   }
 
   /** Every entry, for views and for checks. */

@@ -8,6 +8,8 @@ import { FS, GS, R_SEGMENT_BASE } from "./registers";
 export const MSR_TSC = 0x10;
 export const MSR_APIC_BASE = 0x1b;
 export const MSR_PAT = 0x277;
+/** IA32_APIC_BASE: the local APIC is on. */
+export const APIC_BASE_ENABLE = 0x800n;
 export const MSR_PKRS = 0x6e1;
 export const MSR_EFER = 0xc0000080;
 export const MSR_STAR = 0xc0000081;
@@ -32,7 +34,7 @@ interface PlainMsr {
 const ALL = 0xffffffffffffffffn;
 
 const PLAIN = new Map<number, PlainMsr>([
-  [MSR_APIC_BASE, { name: "IA32_APIC_BASE", reset: 0xfee00900n, writable: 0xffffffffffd00n }],
+  [MSR_APIC_BASE, { name: "IA32_APIC_BASE", reset: 0xfee00900n, writable: 0xffffffffff900n }],
   [0x8b, { name: "IA32_BIOS_SIGN_ID", reset: 0n, writable: ALL }],
   [0xfe, { name: "IA32_MTRRCAP", reset: 0x508n, writable: 0n }],
   [0x174, { name: "IA32_SYSENTER_CS", reset: 0n, writable: ALL }],
@@ -147,6 +149,7 @@ export function writeMsr(c: Cpu, index: number, value: bigint): void {
     if ((value & ~plain.writable) !== 0n || beyond !== 0n)
       throw c.gp(`${plain.name}: a reserved bit of 0x${value.toString(16)} is set`);
     c.msrs.set(index, value);
+    if (index === MSR_APIC_BASE) c.surroundings.apicBaseWritten(value);
     return;
   }
   const name = CANONICAL.get(index);
