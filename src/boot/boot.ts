@@ -15,6 +15,7 @@ import { Layout, type Placement } from "./layout";
 import { bootLinux64, type Linux64Options } from "./linux64";
 import { type LoadedImage, loadImage } from "./load";
 import { checkPhysicalBits, type E820Entry, type MemoryMap, parseE820, pcMemoryMap } from "./memoryMap";
+import { bootMultiboot, flatMultibootImage, multibootImage } from "./multiboot";
 import type { BootProgram, Milestone, SymbolPatch } from "./programs/program";
 import { bootPvh } from "./pvh";
 import { type SparseFile, wholeFile } from "./ramdisk";
@@ -75,7 +76,7 @@ export interface Boot {
 const DEFAULT_MEMORY = 4 * GIB;
 
 /**
- * Boots an ELF image of the user's.
+ * Boots an image of the user's: an ELF file, or a flat one with a Multiboot header.
  * @throws ImageError where the image cannot be used, UsageError where the options do not fit it or each other
  */
 export function bootImage(bytes: Uint8Array, options: BootOptions = {}): Boot {
@@ -87,7 +88,7 @@ export function bootImage(bytes: Uint8Array, options: BootOptions = {}): Boot {
     return bootDomain(image, map, options, { cmdline, ...withRamdisk(initrd) });
   }
   const layout = new Layout(memoryMapOf(options, options.e820, DEFAULT_MEMORY));
-  const loaded = loadImage(layout, image, options.load);
+  const loaded = loadImage(layout, entry === "multiboot" ? multibootImage(image) : image, options.load);
   const start = enter(entry, layout, loaded, {
     cmdline: options.cmdline ?? "",
     ...withRamdisk(options.initrd),
@@ -140,7 +141,7 @@ function parseImage(bytes: Uint8Array): ElfImage {
       "the file is a bzImage, which is not supported yet: use the vmlinux that it was made from",
     );
   }
-  return parseElf(bytes);
+  return flatMultibootImage(bytes) ?? parseElf(bytes);
 }
 
 /** The setup header's magic, "HdrS", in the first sector but one. */
@@ -208,6 +209,8 @@ function enter(
       return bootPvh(layout, loaded, options);
     case "linux64":
       return bootLinux64(layout, loaded, options);
+    case "multiboot":
+      return bootMultiboot(layout, loaded, options);
     case "elf":
       refuseUnreachable(options);
       return bootElfEntry(layout, loaded);
@@ -218,7 +221,9 @@ function enter(
 function refuseUnreachable({ cmdline, ramdisk }: Linux64Options): void {
   const what = ramdisk !== undefined ? "an initial RAM disk" : cmdline !== "" ? "a command line" : undefined;
   if (what === undefined) return;
-  throw new UsageError(`the plain ELF entry has no way to hand over ${what}: use --entry pvh or linux64`);
+  throw new UsageError(
+    `the plain ELF entry has no way to hand over ${what}: use --entry pvh, multiboot or linux64`,
+  );
 }
 
 /** @throws ImageError where the image lacks a symbol, or it lies outside of the image */

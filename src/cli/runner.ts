@@ -58,7 +58,7 @@ export class Runner {
     const { machine, plan, io } = this;
     const start = io.now();
     const until = plan.stopper.event;
-    machine.want([...plan.events, ...COUNTED, ...(until === undefined ? [] : [until])]);
+    machine.want([...plan.events, ...(until === undefined ? [] : [until])], COUNTED);
     machine.onEvent = (event) => this.onEvent(event);
     this.setBreakpoints();
     const stopped = await this.guarded(() => this.slices(start));

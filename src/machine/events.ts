@@ -18,7 +18,7 @@ export interface PageFaultEvent extends EventBase {
   address: bigint;
   /** The error code as pushed. */
   error: number;
-  /** One sentence: the access, and which bit of which entry or which rule made it fault. */
+  /** One sentence: the access, and which bit of which entry or which rule made it fault; empty where nobody asked. */
   reason: string;
   /** How often this very fault came just before: its handler returned, and the access faulted again. */
   repeats: number;

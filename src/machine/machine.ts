@@ -9,13 +9,17 @@ import { LDTR, TR } from "./cpu/attributes";
 import { loadPdptes } from "./cpu/control";
 import { Cpu, type CpuSurroundings } from "./cpu/cpu";
 import type { CpuModel } from "./cpu/model";
+import { APIC_BASE_ENABLE, readMsrValue } from "./cpu/msr";
 import { firmwareMtrrs } from "./cpu/mtrr";
+import { MSR_APIC_BASE } from "./cpu/plainMsrs";
 import { R_RIP, R_SEGMENT_BASE, REGISTER_NAMES, SEGMENT_NAMES } from "./cpu/registers";
 import { execute } from "./cpu/run";
 import { type DataBreakpoint, DataBreakpoints, type DataChange } from "./dataBreakpoints";
 import { CmosRtc } from "./devices/cmos";
 import { DebugExit } from "./devices/debugExit";
+import { FwCfg } from "./devices/fwCfg";
 import { IoBus } from "./devices/ioBus";
+import { LocalApic } from "./devices/localApic";
 import { registerPlatform } from "./devices/platform";
 import { Serial16550 } from "./devices/serial16550";
 import { EVENT_KINDS, type EventKind, type MachineEvent } from "./events";
@@ -59,7 +63,9 @@ export class Machine implements CpuSurroundings {
   nameOfPhysical: (physical: number) => string | undefined = () => undefined;
 
   private wanted: ReadonlySet<EventKind> = new Set(EVENT_KINDS.map(({ kind }) => kind));
+  private explained = this.wanted;
   private readonly roots: RootTracker;
+  private readonly apic: LocalApic;
   private lastEvent: MachineEvent | undefined;
   private finalEvent: MachineEvent | undefined;
 
@@ -81,6 +87,9 @@ export class Machine implements CpuSurroundings {
       DebugExit.PORT + 3,
       new DebugExit((value) => this.cpu.emit({ event: "exit", ...this.cpu.here(), status: value & 0xff })),
     );
+    this.io.register(FwCfg.SELECTOR_PORT, FwCfg.DATA_PORT, new FwCfg(config.ram));
+    this.apic = new LocalApic(clock, this.cpu);
+    if (this.model.features.apic) this.mapApic(readMsrValue(this.cpu, MSR_APIC_BASE));
     registerPlatform(this.io, clock, new CmosRtc(config.ram), (through) => {
       const reason = `the guest reset the CPU through ${through}, and this machine does not start again`;
       this.cpu.emit({ event: "halt", ...this.cpu.here(), reason });
@@ -102,10 +111,15 @@ export class Machine implements CpuSurroundings {
     return this.finalEvent;
   }
 
-  /** Which kinds of events are made at all; final ones always are. */
-  want(kinds: Iterable<EventKind>): void {
-    this.wanted = new Set([...kinds, ...FINAL]);
+  /**
+   * Which kinds of events are made at all; final ones always are.
+   * @param counted kinds that are made too, but need no reason: finding it costs more than all the rest of a page fault
+   */
+  want(kinds: Iterable<EventKind>, counted: Iterable<EventKind> = []): void {
+    this.explained = new Set([...kinds, ...FINAL]);
+    this.wanted = new Set([...this.explained, ...counted]);
     this.roots.trackWrites(this.wanted.has("table-write"));
+    this.cpu.mmu.checkCached(this.wanted.has("stale-tlb"));
   }
 
   /** Linear addresses at which a run stops before the instruction there. */
@@ -222,6 +236,10 @@ export class Machine implements CpuSurroundings {
     return this.wanted.has(kind);
   }
 
+  explains(kind: EventKind): boolean {
+    return this.explained.has(kind);
+  }
+
   nameOf(physical: number): string | undefined {
     return this.nameOfPhysical(physical);
   }
@@ -232,6 +250,24 @@ export class Machine implements CpuSurroundings {
 
   rootLoaded(from: number, to: number, value: bigint | undefined): void {
     this.roots.loaded(from, to, value);
+  }
+
+  apicBaseWritten(value: bigint): void {
+    this.memory.unmapDevice(this.apic);
+    this.mapApic(value);
+  }
+
+  /** The local APIC where IA32_APIC_BASE says, or nowhere (SDM vol. 3A, 10.4.3 to 10.4.5). */
+  private mapApic(value: bigint): void {
+    if ((value & APIC_BASE_ENABLE) === 0n) {
+      this.apic.reset();
+      return;
+    }
+    const start = Number(value & ~0xfffn);
+    // What was translated from RAM there is in front of it no longer.
+    this.cpu.codeWritten(start, LocalApic.SIZE);
+    this.memory.mapDevice({ start, end: start + LocalApic.SIZE }, this.apic);
+    this.cpu.mmu.flushCache();
   }
 
   private setSegment(index: number, state: SegmentState): void {

@@ -17,11 +17,19 @@ export interface PhysicalRange {
 
 export const PAGE_SIZE = 4096;
 
+/** A device in physical memory. Accesses of 8 bytes come as two of 4, the lower first. */
+export interface MmioDevice {
+  /** @param offset bytes from the start of the device's range @returns an unsigned value of `size` bytes */
+  read(offset: number, size: 1 | 2 | 4): number;
+  /** @param value unsigned, of `size` bytes */
+  write(offset: number, size: 1 | 2 | 4, value: number): void;
+}
+
 /** The frame holds bytes of translated instructions: a write must invalidate them. */
 export const FRAME_CODE = 1;
 /** A page walk has read entries from the frame: a write may make cached translations stale. */
 export const FRAME_TABLE = 2;
-/** The frame is not RAM. */
+/** The frame is not RAM: it is a device's, or nobody's. */
 export const FRAME_DEVICE = 4;
 /** Stores into the frame are wanted by live-table tracking. */
 export const FRAME_WATCHED = 8;
@@ -85,6 +93,7 @@ export class PhysicalMemory {
   private lastNumber = -1;
   private lastChunk: Chunk | undefined;
   private used = SHARED_PAGES_END;
+  private readonly devices: (PhysicalRange & { readonly device: MmioDevice })[] = [];
   private readonly computed: (PhysicalRange & { readonly compute: ComputeFrame })[] = [];
 
   /**
@@ -113,6 +122,40 @@ export class PhysicalMemory {
   compute(range: PhysicalRange, compute: ComputeFrame): void {
     this.computed.push({ ...range, compute });
     for (const [number, chunk] of this.chunks) this.flagComputed(number, chunk);
+  }
+
+  /**
+   * Puts a device into a range, in front of RAM that may be there. Only accesses of the CPU reach it (`readDevice`,
+   * `writeDevice`): to everybody else the range reads all ones, so that looking at memory changes nothing.
+   * @param range page aligned
+   */
+  mapDevice(range: PhysicalRange, device: MmioDevice): void {
+    this.devices.push({ ...range, device });
+    for (let at = range.start; at < range.end; at += PAGE_SIZE) this.setFlag(at, FRAME_DEVICE);
+  }
+
+  /** Takes a device away from wherever it is; RAM behind it has its contents again. */
+  unmapDevice(device: MmioDevice): void {
+    const index = this.devices.findIndex((each) => each.device === device);
+    if (index < 0) return;
+    const [{ start, end }] = this.devices.splice(index, 1);
+    for (let at = start; at < end; at += PAGE_SIZE) if (this.isRam(at)) this.clearFlag(at, FRAME_DEVICE);
+  }
+
+  /** What the CPU reads outside of RAM, in one access within a frame; all ones where nobody answers. Unsigned. */
+  readDevice(address: number, size: 1 | 2 | 4): number {
+    const found = this.deviceAt(address);
+    return found === undefined ? 2 ** (8 * size) - 1 : found.device.read(address - found.start, size);
+  }
+
+  /** Writes as the CPU does outside of RAM, in one access within a frame; lost where nobody listens. */
+  writeDevice(address: number, size: 1 | 2 | 4, value: number): void {
+    const found = this.deviceAt(address);
+    found?.device.write(
+      address - found.start,
+      size,
+      size === 4 ? value >>> 0 : value & (2 ** (8 * size) - 1),
+    );
   }
 
   /** Whether the byte at a physical address is RAM. */
@@ -247,6 +290,10 @@ export class PhysicalMemory {
       const from = offset + (at & 0xfff);
       this.bytes.fill(byte, from, from + count);
     });
+  }
+
+  private deviceAt(address: number) {
+    return this.devices.find(({ start, end }) => address >= start && address < end);
   }
 
   private readBig(address: number, length: number): bigint {

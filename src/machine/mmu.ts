@@ -33,6 +33,7 @@ import {
   type PhysicalMemory,
   SHARED_PAGES_END,
 } from "./memory";
+import { RecentTranslations } from "./recentTranslations";
 import { type StructureEntry, Tlb, type TlbEntry } from "./tlb";
 
 /** What the MMU tells the CPU. The first three do not return: they throw the fault. */
@@ -80,6 +81,8 @@ export class Mmu {
   private readonly readCache = new Int32Array(CACHE_PAGES * 4).fill(EMPTY);
   private readonly writeCache = new Int32Array(CACHE_PAGES * 4).fill(EMPTY);
   private sharedPageCached = false;
+  private readonly recent = new RecentTranslations();
+  private checking = true;
   private readonly cacheTranslations: boolean;
 
   /**
@@ -259,9 +262,9 @@ export class Mmu {
     }
     if (state.levels >= 4 && !isCanonical(low, high, state.levels)) this.host.nonCanonical(low, high, access);
     const page4K = (high >>> 0) * 0x100000 + (low >>> 12);
-    const entry = this.cacheTranslations ? this.tlb.find(this.pcid, page4K) : undefined;
+    const entry = this.cacheTranslations ? this.cached(low, high, page4K) : undefined;
     if (entry !== undefined) {
-      if (entry.checked !== this.generation) this.checkEntry(entry, low, high, access);
+      if (entry.checked !== this.generation && this.checking) this.checkEntry(entry, low, high, access);
       const cause = checkRights(state, entry.rights, entry.key, access);
       if (cause !== FAULT_NONE) this.fault(low, high, page4K, access, cause);
       if ((access & ACCESS_WRITE) === 0 || entry.dirty) {
@@ -273,6 +276,14 @@ export class Mmu {
     return this.walkFor(low, high, page4K, access);
   }
 
+  private cached(low: number, high: number, page4K: number): TlbEntry | undefined {
+    const recent = this.recent.find(low, high, this.pcid);
+    if (recent !== undefined) return recent;
+    const entry = this.tlb.find(this.pcid, page4K);
+    if (entry !== undefined) this.recent.put(low, high, entry);
+    return entry;
+  }
+
   // --- invalidation ---
 
   /** Empties the fast cache: the privilege or a mode changed, or anything larger than a page was flushed. */
@@ -281,9 +292,15 @@ export class Mmu {
     this.writeCache.fill(EMPTY);
   }
 
-  /** Tables may have changed without a write of the guest. */
+  /** A present entry changed, or tables may have changed without a write of the guest. */
   tablesChanged(): void {
     this.generation++;
+    if (this.checking) this.flushCache();
+  }
+
+  /** Whether cached translations are compared with the tables: as long as somebody wants to hear of stale ones. */
+  checkCached(checking: boolean): void {
+    this.checking = checking;
     this.flushCache();
   }
 
@@ -295,23 +312,41 @@ export class Mmu {
   /** All of the TLB, global entries too. */
   flushAll(): void {
     this.tlb.flushAll();
-    this.flushCache();
+    this.forgetAll();
   }
 
   flushNonGlobal(): void {
     this.tlb.flushNonGlobal();
-    this.flushCache();
+    this.forgetAll();
   }
 
   flushPcid(pcid: number): void {
     this.tlb.flushPcid(pcid);
-    this.flushCache();
+    this.forgetAll();
   }
 
   /** One linear address under a PCID (INVLPG: with globals and all structure entries; INVPCID 0: without globals). */
   flushAddress(pcid: number, low: number, high: number, globals: boolean): void {
-    this.tlb.flushAddress(pcid, (high >>> 0) * 0x100000 + (low >>> 12), globals, true);
+    const large = this.tlb.flushAddress(pcid, (high >>> 0) * 0x100000 + (low >>> 12), globals, true);
+    this.forget(low, large);
+  }
+
+  /** What left the TLB leaves the caches in front of it: all of it. */
+  private forgetAll(): void {
+    this.recent.clear();
     this.flushCache();
+  }
+
+  /** The same for one address: its page, or whatever a large page may have left. */
+  private forget(low: number, large: boolean): void {
+    if (large) {
+      this.forgetAll();
+      return;
+    }
+    this.recent.drop(low);
+    const i = (low >>> INDEX_SHIFT) & INDEX_MASK;
+    this.readCache[i] = EMPTY;
+    this.writeCache[i] = EMPTY;
   }
 
   // --- below: the slow way ---
@@ -330,25 +365,37 @@ export class Mmu {
     const halves = [0, 0];
     for (let i = 0; i < size; i++) {
       const at = (low + i) | 0;
-      const byte = this.memory.read8(this.translate(at, carryInto(low, at, high), access));
+      const byte = this.readPhysical(this.translate(at, carryInto(low, at, high), access), 1);
       halves[i >> 2] |= byte << ((i & 3) * 8);
     }
     this.r[R_HIGH] = halves[1];
     return halves[0];
   }
 
+  /** Reads 1, 2, 4 or 8 bytes within a page; of less than 4 bytes the rest may be anything. */
   private readPhysical(address: number, size: number): number {
+    const { memory } = this;
+    const offset = memory.readOffset(address);
+    if (offset < 0) return this.readDevice(address, size);
+    const at = offset + (address & 0xfff);
     switch (size) {
       case 1:
-        return this.memory.read8(address);
+        return memory.view.getUint8(at);
       case 2:
-        return this.memory.read16(address);
+        return memory.view.getUint16(at, true);
       case 4:
-        return this.memory.read32(address);
+        return memory.view.getInt32(at, true);
       default:
-        this.r[R_HIGH] = this.memory.read32(address + 4);
-        return this.memory.read32(address);
+        this.r[R_HIGH] = memory.view.getInt32(at + 4, true);
+        return memory.view.getInt32(at, true);
     }
+  }
+
+  private readDevice(address: number, size: number): number {
+    if (size < 8) return this.memory.readDevice(address, size as 1 | 2 | 4) | 0;
+    const low = this.memory.readDevice(address, 4) | 0;
+    this.r[R_HIGH] = this.memory.readDevice(address + 4, 4) | 0;
+    return low;
   }
 
   private storeSlow(low: number, high: number, size: number, valueLow: number, valueHigh: number): void {
@@ -400,19 +447,27 @@ export class Mmu {
   }
 
   private writeValue(address: number, size: number, low: number, high: number): void {
+    const { memory } = this;
+    const offset = memory.writeOffset(address);
+    if (offset < 0) {
+      memory.writeDevice(address, size < 8 ? (size as 1 | 2 | 4) : 4, low);
+      if (size === 8) memory.writeDevice(address + 4, 4, high);
+      return;
+    }
+    const at = offset + (address & 0xfff);
     switch (size) {
       case 1:
-        this.memory.write8(address, low);
+        memory.view.setUint8(at, low);
         break;
       case 2:
-        this.memory.write16(address, low);
+        memory.view.setUint16(at, low, true);
         break;
       case 4:
-        this.memory.write32(address, low);
+        memory.view.setInt32(at, low, true);
         break;
       default:
-        this.memory.write32(address, low);
-        this.memory.write32(address + 4, high);
+        memory.view.setInt32(at, low, true);
+        memory.view.setInt32(at + 4, high, true);
     }
   }
 
@@ -454,14 +509,14 @@ export class Mmu {
     }
     const cause = finishWalk(state, this.memory, low, high, access, walk);
     this.flagTables(walk);
-    if (structure !== undefined && structure.checked !== this.generation) {
+    if (structure !== undefined && structure.checked !== this.generation && this.checking) {
       this.checkStructure(structure, low, high, access);
     }
     if (cause !== FAULT_NONE) this.fault(low, high, page4K, access, cause);
     const write = (access & ACCESS_WRITE) !== 0;
     setAccessedDirty(state, this.memory, walk, write);
     if (this.cacheTranslations) {
-      this.remember(page4K, structure, write);
+      this.remember(low, high, page4K, structure, write);
     }
     const physical = walk.frame + offsetIn(low, walk.pageShift);
     this.fillCache(low, high, physical, access);
@@ -469,9 +524,15 @@ export class Mmu {
   }
 
   /** Puts the walk's result and the non-leaf entries that it read into the TLB. */
-  private remember(page4K: number, structure: StructureEntry | undefined, write: boolean): void {
+  private remember(
+    low: number,
+    high: number,
+    page4K: number,
+    structure: StructureEntry | undefined,
+    write: boolean,
+  ): void {
     const { walk, state, tlb } = this;
-    tlb.insert({
+    const entry = {
       page: Math.floor(page4K / 2 ** (walk.pageShift - 12)),
       pcid: this.pcid,
       pageShift: walk.pageShift,
@@ -482,7 +543,9 @@ export class Mmu {
       dirty: walk.dirty || write,
       made: this.now(),
       checked: this.generation,
-    });
+    };
+    if (tlb.insert(entry)) this.forgetAll();
+    this.recent.put(low, high, entry);
     let rights = structure?.rights ?? RIGHT_WRITE | RIGHT_USER;
     for (let step = 0; step + 1 < walk.stepCount; step++) {
       const level = walk.levels[step];
@@ -509,8 +572,7 @@ export class Mmu {
   }
 
   private fault(low: number, high: number, page4K: number, access: number, cause: number): never {
-    this.tlb.flushAddress(this.pcid, page4K, true, false);
-    this.flushCache();
+    this.forget(low, this.tlb.flushAddress(this.pcid, page4K, true, false));
     this.host.pageFault(low, high, access, cause);
   }
 

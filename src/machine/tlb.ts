@@ -91,16 +91,19 @@ export class Tlb {
     return undefined;
   }
 
-  insert(entry: TlbEntry): void {
+  /** @returns whether another entry had to go for want of room */
+  insert(entry: TlbEntry): boolean {
     const sizeClass = this.classOf(entry.pageShift);
     if (entry.global) sizeClass.global.set(entry.page, entry);
     else mapFor(sizeClass.byPcid, entry.pcid).set(entry.page, entry);
-    if (this.capacity === Number.POSITIVE_INFINITY) return;
+    if (this.capacity === Number.POSITIVE_INFINITY) return false;
     this.queue.add(entry);
+    const before = this.queue.size;
     for (const oldest of this.queue) {
       if (this.queue.size <= this.capacity) break;
       this.remove(oldest);
     }
+    return this.queue.size < before;
   }
 
   /** Every entry, for views and for checks. */
@@ -171,20 +174,24 @@ export class Tlb {
    * The entries of a linear address under a PCID, whatever their size, and the PCID's structure entries.
    * @param globals whether global entries of the address go too (INVLPG, #PF; not INVPCID type 0)
    * @param allStructures all structure entries of the PCID (INVLPG), or only those the address would use (#PF)
+   * @returns whether the entry of a page larger than 4 KiB went
    */
-  flushAddress(pcid: number, page4K: number, globals: boolean, allStructures: boolean): void {
+  flushAddress(pcid: number, page4K: number, globals: boolean, allStructures: boolean): boolean {
+    let large = false;
     for (const sizeClass of this.classes) {
+      if (sizeClass.empty) continue;
       const page = Math.floor(page4K / sizeClass.pages);
-      this.drop(sizeClass.byPcid.get(pcid), page);
-      if (globals) this.drop(sizeClass.global, page);
+      const dropped = this.drop(sizeClass.byPcid.get(pcid), page);
+      const globalDropped = globals && this.drop(sizeClass.global, page);
+      if ((dropped || globalDropped) && sizeClass.pages > 1) large = true;
     }
-    if (allStructures) {
-      this.structures.delete(pcid);
-      return;
+    if (allStructures) this.structures.delete(pcid);
+    else {
+      this.structures.get(pcid)?.forEach((entries, span) => {
+        entries.delete(Math.floor(page4K / 2 ** span));
+      });
     }
-    this.structures.get(pcid)?.forEach((entries, span) => {
-      entries.delete(Math.floor(page4K / 2 ** span));
-    });
+    return large;
   }
 
   private remove(entry: TlbEntry): void {
@@ -194,11 +201,12 @@ export class Tlb {
     this.queue.delete(entry);
   }
 
-  private drop(entries: Map<number, TlbEntry> | undefined, page: number): void {
+  private drop(entries: Map<number, TlbEntry> | undefined, page: number): boolean {
     const entry = entries?.get(page);
-    if (entry === undefined) return;
+    if (entry === undefined) return false;
     entries!.delete(page);
     this.queue.delete(entry);
+    return true;
   }
 
   private forget(entries: Map<number, TlbEntry>): void {

@@ -99,7 +99,7 @@ export const REGISTERS: readonly RegisterDescription[] = [
   },
   { name: "cr3", group: "control", width: 64, read: (c) => c.cr3, write: writeCr3 },
   { name: "cr4", group: "control", width: 32, bits: CR4_BITS, read: (c) => low(c.cr4), write: writeCr4 },
-  { name: "cr8", group: "control", width: 64, read: (c) => c.taskPriority },
+  { name: "cr8", group: "control", width: 64, read: (c) => BigInt(c.tpr >> 4) },
   { name: "efer", group: "control", width: 64, bits: EFER_BITS, read: (c) => low(c.efer), write: writeEfer },
   ...VISIBLE_SEGMENTS.map(
     ([name, index]): RegisterDescription => ({

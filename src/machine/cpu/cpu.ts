@@ -75,6 +75,8 @@ export interface CpuSurroundings {
   /** Hands an event on; true asks to stop. Only called for kinds that `wants`. */
   emit(event: MachineEvent): boolean;
   wants(kind: EventKind): boolean;
+  /** Whether somebody reads the reasons of such events. */
+  explains(kind: EventKind): boolean;
   /** Names the table or symbol at a physical address, for explanations. */
   nameOf(physical: number): string | undefined;
   /** An entry of a watched or walked table changed. Halves are int32. */
@@ -85,6 +87,8 @@ export interface CpuSurroundings {
    * @param value what was moved to CR3; undefined where paging was turned on
    */
   rootLoaded(from: number, to: number, value: bigint | undefined): void;
+  /** IA32_APIC_BASE was written: the local APIC goes elsewhere, or on or off. */
+  apicBaseWritten(value: bigint): void;
 }
 
 interface DeliveryState {
@@ -116,8 +120,8 @@ export class Cpu implements MmuHost {
   readonly dr = [0n, 0n, 0n, 0n, 0n, 0n, 0xffff0ff0n, 0x400n];
   /** What the time-stamp counter is ahead of the instruction count. */
   tscOffset = 0n;
-  /** CR8: the task-priority class. */
-  taskPriority = 0n;
+  /** The task-priority register of the local APIC; its upper half is CR8. */
+  tpr = 0;
   cpl = 0;
   /** Model-specific registers that only hold what was written (see `msr.ts`). */
   readonly msrs = new Map<number, bigint>();
@@ -143,6 +147,13 @@ export class Cpu implements MmuHost {
   milestoneToldAt = -1;
   /** Whether a run stops after each IRET. */
   stopAtReturn = false;
+  private readonly saved: DeliveryState = {
+    r: this.r.slice(),
+    selectors: this.selectors.slice(),
+    limits: this.limits.slice(),
+    attributes: this.attributes.slice(),
+    cpl: 0,
+  };
   /** The last page fault, and how often it came again at once. */
   private lastFault = { rip: 0n, address: 0n, error: 0, repeats: 0 };
   /** Set to leave the block after the running instruction. */
@@ -415,15 +426,15 @@ export class Cpu implements MmuHost {
     return BigInt.asUintN(64, BigInt.asIntN(bits, address)) === address;
   }
 
-  /** What a delivery that fails half way must leave as it was. */
+  /** What a delivery or return that fails half way must leave as it was; good until the next call. */
   saveForDelivery(): DeliveryState {
-    return {
-      r: this.r.slice(),
-      selectors: this.selectors.slice(),
-      limits: this.limits.slice(),
-      attributes: this.attributes.slice(),
-      cpl: this.cpl,
-    };
+    const { saved } = this;
+    saved.r.set(this.r);
+    saved.selectors.set(this.selectors);
+    saved.limits.set(this.limits);
+    saved.attributes.set(this.attributes);
+    saved.cpl = this.cpl;
+    return saved;
   }
 
   restoreAfterDelivery(saved: DeliveryState): void {

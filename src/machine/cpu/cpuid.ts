@@ -12,6 +12,7 @@ const HYPERVISOR_BASE = 0x40000000;
 const HYPERVISOR_SIGNATURE = "Pagewalk";
 const BIT_OSXSAVE = 1 << 27;
 const BIT_OSPKE = 1 << 4;
+const BIT_APIC = 1 << 9;
 /** A CLFLUSH line of 64 bytes in units of 8 bytes, in bits 15:8; the initial APIC ID above it is 0. */
 const CLFLUSH_LINE = 8 << 8;
 
@@ -29,6 +30,8 @@ export interface CpuidState {
   readonly osxsave: boolean;
   /** CR4.PKE. */
   readonly ospke: boolean;
+  /** The local APIC is off in IA32_APIC_BASE: the CPU is as one without (SDM vol. 3A, 10.4.3). */
+  readonly apicOff?: boolean;
 }
 
 /**
@@ -51,7 +54,7 @@ export function cpuid(
   const whole = model.leaves.find((it) => it.leaf === leaf && (it.subleaf ?? subleaf) === subleaf);
   if (whole !== undefined && (whole.needs === undefined || model.features[whole.needs]))
     out.set(whole.answer);
-  else if (leaf >= 0x80000000) fillExtended(model, leaf, out);
+  else if (leaf >= 0x80000000) fillExtended(model, leaf, state, out);
   else if (leaf === HYPERVISOR_BASE) fillHypervisor(model, out);
   else fillBasic(model, leaf, subleaf, state, out);
 }
@@ -66,6 +69,7 @@ function fillBasic(model: CpuModel, leaf: number, subleaf: number, state: CpuidS
       out[EAX] = signature(model);
       out[EBX] = model.features.clflush ? CLFLUSH_LINE : 0;
       if (state.osxsave) out[ECX] |= BIT_OSXSAVE;
+      if (state.apicOff) out[EDX] &= ~BIT_APIC;
       break;
     case 2:
       // "Ask once", and no cache descriptors.
@@ -106,7 +110,7 @@ function fillHypervisor(model: CpuModel, out: Int32Array): void {
   out[ECX] = characters(HYPERVISOR_SIGNATURE, 4);
 }
 
-function fillExtended(model: CpuModel, leaf: number, out: Int32Array): void {
+function fillExtended(model: CpuModel, leaf: number, state: CpuidState, out: Int32Array): void {
   switch (leaf) {
     case 0x80000000:
       out[EAX] = model.maxExtended | 0;
@@ -114,6 +118,7 @@ function fillExtended(model: CpuModel, leaf: number, out: Int32Array): void {
       break;
     case 0x80000001:
       if (model.vendor === "AuthenticAMD") mirrorBasic(model, out);
+      if (state.apicOff) out[EDX] &= ~BIT_APIC;
       break;
     case 0x80000002:
     case 0x80000003:

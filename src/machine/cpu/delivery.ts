@@ -66,13 +66,14 @@ export function deliver(c: Cpu, fault: CpuFault): void {
   const reasons = [() => describe(c, fault)];
   let current = fault;
   for (;;) {
-    const before = c.saveForDelivery();
+    // In IA-32e mode nothing changes before the last check, and nothing has to be undone.
+    const before = c.longMode ? undefined : c.saveForDelivery();
     try {
       deliverOnce(c, current);
       return;
     } catch (thrown) {
       if (!(thrown instanceof CpuFault)) throw thrown;
-      c.restoreAfterDelivery(before);
+      if (before !== undefined) c.restoreAfterDelivery(before);
       if (current.software) c.undoSoftwareInterrupt(current);
       const second = thrown.copy();
       const { vector, software } = current;
@@ -243,8 +244,9 @@ function enter64(c: Cpu, fault: CpuFault, gate: Gate, descriptor: Descriptor): v
   }
   if (!c.isCanonicalNow(gate.offset))
     throw c.gp("the handler's address is not canonical", fault.software ? 0 : EXT);
-  if (cpl !== c.cpl) loadNull(c, SS, cpl);
+  const inner = cpl !== c.cpl;
   takeCode(c, descriptor, cpl);
+  if (inner) loadNull(c, SS, cpl);
   c.setRegister(RSP, sp);
 }
 

@@ -11,6 +11,8 @@ import { FS, GS, R_SEGMENT_BASE } from "./registers";
 export const MSR_TSC = 0x10;
 const MSR_MICROCODE = 0x8b;
 export const MSR_PAT = 0x277;
+/** IA32_APIC_BASE: the local APIC is on. */
+export const APIC_BASE_ENABLE = 0x800n;
 export const MSR_PKRS = 0x6e1;
 export const MSR_EFER = 0xc0000080;
 export const MSR_LSTAR = 0xc0000082;
@@ -134,6 +136,7 @@ export function writeMsr(c: Cpu, index: number, value: bigint): void {
     if ((value & ~plain.writable) !== 0n || beyond !== 0n)
       throw c.gp(`${plain.name}: a reserved bit of 0x${value.toString(16)} is set`);
     c.msrs.set(index, value);
+    if (index === MSR_APIC_BASE) c.surroundings.apicBaseWritten(value);
     return;
   }
   const name = CANONICAL.get(index);

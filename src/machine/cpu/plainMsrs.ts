@@ -17,7 +17,7 @@ export interface PlainMsr {
 const ALL = 0xffffffffffffffffn;
 
 const COMMON: readonly [number, PlainMsr][] = [
-  [MSR_APIC_BASE, { name: "IA32_APIC_BASE", reset: 0xfee00900n, writable: 0xffffffffffd00n }],
+  [MSR_APIC_BASE, { name: "IA32_APIC_BASE", reset: 0xfee00900n, writable: 0xffffffffff900n }],
   [0x174, { name: "IA32_SYSENTER_CS", reset: 0n, writable: ALL }],
   [MSR_STAR, { name: "IA32_STAR", reset: 0n, writable: ALL }],
   [MSR_FMASK, { name: "IA32_FMASK", reset: 0n, writable: 0xffffffffn }],

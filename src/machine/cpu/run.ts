@@ -162,7 +162,8 @@ function announce(c: Cpu, fault: CpuFault): RunEnd | undefined {
   if (vector === PAGE_FAULT && !fault.software) {
     const repeats = c.countRepeats(here.instruction, error);
     if (c.wants("page-fault")) {
-      c.emit({ event: "page-fault", ...here, address: c.cr2, error, reason: fault.describe(), repeats });
+      const reason = c.surroundings.explains("page-fault") ? fault.describe() : "";
+      c.emit({ event: "page-fault", ...here, address: c.cr2, error, reason, repeats });
     }
   } else if (c.wants("exception")) {
     const name = fault.software ? `INT 0x${vector.toString(16)}` : vectorName(vector);

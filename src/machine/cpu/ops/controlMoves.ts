@@ -48,7 +48,7 @@ function readControl(c: Cpu, control: number): bigint {
     case 4:
       return BigInt(c.cr4 >>> 0);
     default:
-      return c.taskPriority;
+      return BigInt(c.tpr >> 4);
   }
 }
 
@@ -68,7 +68,7 @@ function writeControl(c: Cpu, control: number, value: bigint): void {
       break;
     default:
       if (value > 15n) throw c.gp("CR8: a reserved bit is set");
-      c.taskPriority = value;
+      c.tpr = Number(value) << 4;
   }
 }
 

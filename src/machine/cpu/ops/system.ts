@@ -6,7 +6,7 @@ import type { Cpu } from "../cpu";
 import { cpuid } from "../cpuid";
 import { CpuFault, Halted } from "../fault";
 import { setFlags } from "../flags";
-import { MSR_KERNEL_GS_BASE, readMsr, readMsrValue, timeStamp, writeMsr } from "../msr";
+import { APIC_BASE_ENABLE, MSR_KERNEL_GS_BASE, readMsr, readMsrValue, timeStamp, writeMsr } from "../msr";
 import {
   advance,
   isMemory,
@@ -21,7 +21,7 @@ import {
   writer,
   writer64,
 } from "../operands";
-import { MSR_TSC_AUX } from "../plainMsrs";
+import { MSR_APIC_BASE, MSR_TSC_AUX } from "../plainMsrs";
 import {
   CR0_TS,
   CR4_FSGSBASE,
@@ -253,7 +253,11 @@ const cpuidResult = new Int32Array(4);
 function identify(): Op {
   return (c) => {
     const { r } = c;
-    const state = { osxsave: (c.cr4 & CR4_OSXSAVE) !== 0, ospke: (c.cr4 & CR4_PKE) !== 0 };
+    const state = {
+      osxsave: (c.cr4 & CR4_OSXSAVE) !== 0,
+      ospke: (c.cr4 & CR4_PKE) !== 0,
+      apicOff: (readMsrValue(c, MSR_APIC_BASE) & APIC_BASE_ENABLE) === 0n,
+    };
     cpuid(c.model, r[2 * RAX] >>> 0, r[2 * RCX] >>> 0, state, cpuidResult);
     [RAX, RBX, RCX, RDX].forEach((register, i) => {
       r[2 * register] = cpuidResult[i];

@@ -1,0 +1,276 @@
+/**
+ * The local APIC in xAPIC mode (SDM vol. 3A, chapter 10): its registers in a page of physical memory.
+ *
+ * No interrupt is ever delivered: what is accepted stays pending in IRR, and ISR stays empty. Another CPU is nowhere,
+ * so that what is sent to others is lost. NMI, SMI and INIT to this CPU, which would be felt whatever its flags say,
+ * stop the machine as unimplemented; so do accesses that the SDM forbids. There is no x2APIC mode.
+ */
+import { Unimplemented } from "../cpu/fault";
+import type { MmioDevice } from "../memory";
+import { ApicTimer } from "./apicTimer";
+import type { Clock } from "./ioBus";
+
+/** Offsets of registers (table 10-1). */
+const ID = 0x20;
+const VERSION = 0x30;
+const TPR = 0x80;
+const APR = 0x90;
+const PPR = 0xa0;
+const EOI = 0xb0;
+const RRD = 0xc0;
+const LDR = 0xd0;
+const DFR = 0xe0;
+const SVR = 0xf0;
+const ISR = 0x100;
+const IRR = 0x200;
+const ESR = 0x280;
+const ICR_LOW = 0x300;
+const ICR_HIGH = 0x310;
+const LVT_TIMER = 0x320;
+const INITIAL_COUNT = 0x380;
+const CURRENT_COUNT = 0x390;
+const DIVIDE = 0x3e0;
+
+/** Integrated APIC, version 14H, with six entries in the LVT. */
+const VERSION_VALUE = 0x00050014;
+/** Timer, thermal sensor, performance counters, LINT0, LINT1, error: which bits software writes (figure 10-8). */
+const LVT_WRITABLE = [0x300ff, 0x107ff, 0x107ff, 0x1a7ff, 0x1a7ff, 0x100ff] as const;
+const MASKED = 0x10000;
+const PERIODIC = 0x20000;
+const SOFTWARE_ENABLED = 0x100;
+/** Of the ICR's lower half: vector, delivery mode, destination mode, level, trigger mode, shorthand. */
+const ICR_WRITABLE = 0xccfff;
+
+/** Error status bits (figure 10-9). */
+const SEND_ILLEGAL_VECTOR = 0x20;
+const RECEIVE_ILLEGAL_VECTOR = 0x40;
+const ILLEGAL_REGISTER = 0x80;
+/** Vectors below this one are reserved (10.5.2). */
+const FIRST_VECTOR = 16;
+
+/** Delivery modes (10.6.1) that this CPU would feel at once. 6, start-up, means nothing to a CPU that runs. */
+const FELT: Readonly<Record<number, string>> = { 2: "an SMI", 4: "an NMI", 5: "an INIT" };
+const DELIVERY_INIT = 5;
+const LOWEST_PRIORITY = 1;
+const LEVEL_ASSERT = 0x4000;
+const TRIGGER_LEVEL = 0x8000;
+
+/** The task-priority register, of which CR8 is the upper half (10.8.6). */
+export interface TaskPriority {
+  /** 0..255 */
+  tpr: number;
+}
+
+export class LocalApic implements MmioDevice {
+  static readonly SIZE = 0x1000;
+
+  private readonly timer: ApicTimer;
+  private readonly lvt = new Uint32Array(LVT_WRITABLE.length);
+  private readonly irr = new Uint32Array(8);
+  private id = 0;
+  private ldr = 0;
+  private dfr = 0;
+  private svr = 0;
+  private icrLow = 0;
+  private icrHigh = 0;
+  /** As software sees them; those found since the last write to ESR. */
+  private errors = 0;
+  private newErrors = 0;
+
+  constructor(
+    clock: Clock,
+    private readonly priority: TaskPriority,
+  ) {
+    this.timer = new ApicTimer(clock);
+    this.reset();
+  }
+
+  /** The state after power-up (10.4.7.1), and after it was disabled in IA32_APIC_BASE. */
+  reset(): void {
+    this.lvt.fill(MASKED);
+    this.irr.fill(0);
+    this.id = 0;
+    this.ldr = 0;
+    this.dfr = 0xffffffff;
+    this.svr = 0xff;
+    this.icrLow = 0;
+    this.icrHigh = 0;
+    this.errors = 0;
+    this.newErrors = 0;
+    this.priority.tpr = 0;
+    this.timer.reset();
+  }
+
+  /** @throws Unimplemented for an access that is not of 32 bits at a multiple of 16 bytes */
+  read(offset: number, size: 1 | 2 | 4): number {
+    requireWhole(offset, size);
+    this.acceptTimer();
+    if (offset >= ISR && offset < ESR) return offset < IRR ? 0 : this.irr[(offset - IRR) >> 4];
+    const entry = lvtIndex(offset);
+    if (entry >= 0) return this.lvt[entry];
+    switch (offset) {
+      case ID:
+        return this.id;
+      case VERSION:
+        return VERSION_VALUE;
+      case TPR:
+      case PPR:
+        // Nothing is in service, so that the task's priority is the processor's.
+        return this.priority.tpr;
+      case APR:
+      case EOI:
+      case RRD:
+        return 0;
+      case LDR:
+        return this.ldr;
+      case DFR:
+        return this.dfr;
+      case SVR:
+        return this.svr;
+      case ESR:
+        return this.errors;
+      case ICR_LOW:
+        return this.icrLow;
+      case ICR_HIGH:
+        return this.icrHigh;
+      case INITIAL_COUNT:
+        return this.timer.initialCount;
+      case CURRENT_COUNT:
+        return this.timer.currentCount;
+      case DIVIDE:
+        return this.timer.divide;
+    }
+    this.newErrors |= ILLEGAL_REGISTER;
+    return 0;
+  }
+
+  /** @throws Unimplemented for an access as `read` refuses it, and for an NMI, SMI or INIT to this CPU */
+  write(offset: number, size: 1 | 2 | 4, value: number): void {
+    requireWhole(offset, size);
+    this.acceptTimer();
+    const entry = lvtIndex(offset);
+    if (entry >= 0) {
+      this.writeLvt(entry, value);
+      return;
+    }
+    switch (offset) {
+      case ID:
+        this.id = (value & 0xff000000) >>> 0;
+        return;
+      case TPR:
+        this.priority.tpr = value & 0xff;
+        return;
+      case EOI:
+        return;
+      case LDR:
+        this.ldr = (value & 0xff000000) >>> 0;
+        return;
+      case DFR:
+        this.dfr = (value | 0x0fffffff) >>> 0;
+        return;
+      case SVR:
+        this.svr = value & 0x1ff;
+        // 10.4.7.2: the masks of the LVT are set, and stay so.
+        if (!this.enabled) this.maskLvt();
+        return;
+      case ESR:
+        this.errors = this.newErrors;
+        this.newErrors = 0;
+        return;
+      case ICR_LOW:
+        this.icrLow = value & ICR_WRITABLE;
+        this.send();
+        return;
+      case ICR_HIGH:
+        this.icrHigh = (value & 0xff000000) >>> 0;
+        return;
+      case INITIAL_COUNT:
+        this.timer.start(value);
+        return;
+      case DIVIDE:
+        this.timer.divide = value;
+        return;
+      case VERSION:
+      case APR:
+      case PPR:
+      case RRD:
+      case CURRENT_COUNT:
+        return;
+    }
+    if (offset < ISR || offset >= ESR) this.newErrors |= ILLEGAL_REGISTER;
+  }
+
+  private get enabled(): boolean {
+    return (this.svr & SOFTWARE_ENABLED) !== 0;
+  }
+
+  private writeLvt(index: number, value: number): void {
+    this.lvt[index] = (value & LVT_WRITABLE[index]) | (this.enabled ? 0 : MASKED);
+    if (index === 0) this.timer.periodic = (value & PERIODIC) !== 0;
+  }
+
+  private maskLvt(): void {
+    for (let index = 0; index < this.lvt.length; index++) this.lvt[index] |= MASKED;
+  }
+
+  /** Makes an expiry of the timer since the last access pending. */
+  private acceptTimer(): void {
+    if (!this.timer.takeExpiry()) return;
+    if ((this.lvt[0] & MASKED) === 0) this.accept(this.lvt[0] & 0xff);
+  }
+
+  /** An interrupt message to this APIC (10.8.4). */
+  private accept(vector: number): void {
+    if (vector < FIRST_VECTOR) this.newErrors |= RECEIVE_ILLEGAL_VECTOR;
+    else if (this.enabled) this.irr[vector >> 5] |= 1 << (vector & 31);
+  }
+
+  /** Sends the interrupt that the ICR describes (10.6.1). It is sent at once: the delivery status stays 0. */
+  private send(): void {
+    const vector = this.icrLow & 0xff;
+    const mode = (this.icrLow >> 8) & 7;
+    if (mode <= LOWEST_PRIORITY) {
+      if (vector < FIRST_VECTOR) this.newErrors |= SEND_ILLEGAL_VECTOR;
+      else if (this.isAddressed()) this.accept(vector);
+      return;
+    }
+    // INIT level de-assert means nothing since the Pentium 4.
+    const deassert = (this.icrLow & (LEVEL_ASSERT | TRIGGER_LEVEL)) === TRIGGER_LEVEL;
+    if (mode === DELIVERY_INIT && deassert) return;
+    const what = FELT[mode];
+    if (what !== undefined && this.isAddressed()) {
+      throw new Unimplemented(
+        `the local APIC is to send ${what} to its own CPU, which this machine does not deliver`,
+      );
+    }
+  }
+
+  /** Whether this APIC is among those that the ICR sends to. */
+  private isAddressed(): boolean {
+    const shorthand = this.icrLow >> 18;
+    if (shorthand !== 0) return shorthand !== 3;
+    const destination = this.icrHigh >>> 24;
+    if (destination === 0xff) return true;
+    if ((this.icrLow & 0x800) === 0) return destination === this.id >>> 24;
+    const logical = this.ldr >>> 24;
+    // 10.6.2.2: the flat model, or clusters of four.
+    if (this.dfr >>> 28 === 0xf) return (logical & destination) !== 0;
+    return logical >> 4 === destination >> 4 && (logical & destination & 0xf) !== 0;
+  }
+}
+
+/** The LVT's entry at an offset; -1 where there is none. */
+function lvtIndex(offset: number): number {
+  const index = (offset - LVT_TIMER) / 16;
+  return index >= 0 && index < LVT_WRITABLE.length ? index : -1;
+}
+
+/** 10.4.1: what other accesses do is undefined, or depends on the CPU's model. */
+function requireWhole(offset: number, size: number): void {
+  if (size === 4 && offset % 16 === 0) return;
+  const bytes = size === 1 ? "1 byte" : `${size} bytes`;
+  throw new Unimplemented(
+    "the local APIC's registers are for 32-bit accesses at multiples of 16 bytes only " +
+      `(SDM vol. 3A, 10.4.1), not for ${bytes} at offset 0x${offset.toString(16)}`,
+  );
+}
