@@ -9,7 +9,9 @@ import { LDTR, TR } from "./cpu/attributes";
 import { loadPdptes } from "./cpu/control";
 import { Cpu, type CpuSurroundings } from "./cpu/cpu";
 import type { CpuModel } from "./cpu/model";
-import { APIC_BASE_ENABLE, MSR_APIC_BASE, readMsrValue } from "./cpu/msr";
+import { APIC_BASE_ENABLE, readMsrValue } from "./cpu/msr";
+import { firmwareMtrrs } from "./cpu/mtrr";
+import { MSR_APIC_BASE } from "./cpu/plainMsrs";
 import { R_RIP, R_SEGMENT_BASE, REGISTER_NAMES, SEGMENT_NAMES } from "./cpu/registers";
 import { execute } from "./cpu/run";
 import { type DataBreakpoint, DataBreakpoints, type DataChange } from "./dataBreakpoints";
@@ -73,6 +75,9 @@ export class Machine implements CpuSurroundings {
     this.model = config.cpu;
     this.tlbCapacity = capacityOf(config.tlb ?? "max");
     this.cpu = new Cpu(this);
+    if (config.cpu.features.mtrr) {
+      for (const [index, value] of firmwareMtrrs(config.cpu, config.ram)) this.cpu.msrs.set(index, value);
+    }
     this.roots = new RootTracker(this.cpu, (event) => this.cpu.emit(event));
     const clock = { now: () => this.cpu.now() };
     this.serial = new Serial16550((text) => this.cpu.emit({ event: "serial", ...this.cpu.here(), text }));

@@ -3,6 +3,7 @@ import { MODE_NAMES } from "../../paging/ranges";
 import { pdpteReserved } from "../../paging/walk";
 import { SEG_L, SEG_P, SEG_S, TR } from "./attributes";
 import type { Cpu } from "./cpu";
+import { Unimplemented } from "./fault";
 import {
   CR0_CD,
   CR0_ET,
@@ -33,6 +34,7 @@ import {
   EFER_LME,
   EFER_NXE,
   EFER_SCE,
+  EFER_SVME,
 } from "./registers";
 import { hex } from "./segments";
 
@@ -188,6 +190,8 @@ export function writeEfer(c: Cpu, value: bigint): void {
     (features.lm ? EFER_LME | EFER_LMA : 0) |
     (features.nx ? EFER_NXE : 0);
   const foreign = efer & ~known;
+  if (foreign === EFER_SVME && features.svm && value >> 32n === 0n)
+    throw new Unimplemented("this machine does not implement SVM, which EFER.SVME turns on");
   if (value >> 32n !== 0n || foreign !== 0) {
     throw c.gp(`EFER: a bit of 0x${value.toString(16)} does not exist on this CPU`);
   }

@@ -1,14 +1,13 @@
 /**
  * CPUID: answers that agree with what the CPU does (SDM vol. 2, CPUID; AMD APM vol. 3, appendix E). A leaf that is
  * not here answers zeros, which says "none": no caches (4), no power management (6), no performance counters (AH),
- * no frequencies (15H).
+ * no frequencies (15H). QEMU's models also tell of what QEMU says (`qemuLeaves.ts`).
  */
 import { EBX, ECX, EDX, FEATURES } from "./features";
 import type { CpuModel } from "./model";
 
 const EAX = 0;
 const MAX_BASIC = 0xd;
-const MAX_EXTENDED = 0x80000008;
 const HYPERVISOR_BASE = 0x40000000;
 const HYPERVISOR_SIGNATURE = "Pagewalk";
 const BIT_OSXSAVE = 1 << 27;
@@ -52,7 +51,10 @@ export function cpuid(
   for (const { name, leaf: its, subleaf: sub, register, bit } of FEATURES) {
     if (its === leaf && sub === (leaf === 7 ? subleaf : 0) && model.features[name]) out[register] |= 1 << bit;
   }
-  if (leaf >= 0x80000000) fillExtended(model, leaf, state, out);
+  const whole = model.leaves.find((it) => it.leaf === leaf && (it.subleaf ?? subleaf) === subleaf);
+  if (whole !== undefined && (whole.needs === undefined || model.features[whole.needs]))
+    out.set(whole.answer);
+  else if (leaf >= 0x80000000) fillExtended(model, leaf, state, out);
   else if (leaf === HYPERVISOR_BASE) fillHypervisor(model, out);
   else fillBasic(model, leaf, subleaf, state, out);
 }
@@ -111,7 +113,7 @@ function fillHypervisor(model: CpuModel, out: Int32Array): void {
 function fillExtended(model: CpuModel, leaf: number, state: CpuidState, out: Int32Array): void {
   switch (leaf) {
     case 0x80000000:
-      out[EAX] = MAX_EXTENDED | 0;
+      out[EAX] = model.maxExtended | 0;
       if (model.vendor === "AuthenticAMD") vendor(model, out);
       break;
     case 0x80000001:

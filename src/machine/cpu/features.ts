@@ -88,6 +88,7 @@ export const FEATURES = [
   feature("pku", 7, ECX, 3, "protection keys for user pages, CR4.PKE"),
   feature("la57", 7, ECX, 16, "57-bit linear addresses, 5-level paging"),
   feature("pks", 7, ECX, 31, "protection keys for supervisor pages, CR4.PKS"),
+  unimplemented("svm", 0x80000001, ECX, 2, "secure virtual machine"),
   feature("lahf_lm", 0x80000001, ECX, 0, "LAHF and SAHF in 64-bit mode"),
   feature("abm", 0x80000001, ECX, 5, "LZCNT"),
   feature("syscall", 0x80000001, EDX, 11, "SYSCALL and SYSRET"),

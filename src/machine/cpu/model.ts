@@ -1,6 +1,7 @@
 /** A CPU model from its text: a model's name with features added and taken away, e.g. `qemu64,-nx`. */
 import { FEATURE_NEEDS, type FeatureName } from "./features";
 import { ALL_FEATURES, type BaseModel, MODELS, VENDOR_SIGNATURES, type Vendor } from "./models";
+import type { Leaf } from "./qemuLeaves";
 
 export type { Vendor } from "./models";
 
@@ -19,6 +20,10 @@ export interface CpuModel {
   readonly stepping: number;
   /** The processor brand string, up to 47 characters. */
   readonly brand: string;
+  /** The last extended leaf of CPUID. */
+  readonly maxExtended: number;
+  /** Whole answers of CPUID that do not derive from the features. */
+  readonly leaves: readonly Leaf[];
 }
 
 /** A CPU that cannot be: the message says what is wrong in one sentence. */
@@ -60,7 +65,8 @@ export function parseCpu(text: string): CpuModel {
   const { family, model, stepping } = base.signature ?? VENDOR_SIGNATURES[draft.vendor];
   const { features } = draft;
   const linearBits = features.la57 ? 57 : features.lm ? 48 : 32;
-  return { name: text, ...draft, linearBits, family, model, stepping, brand: base.brand };
+  const { brand, maxExtended = 0x80000008, leaves = [] } = base;
+  return { name: text, ...draft, linearBits, family, model, stepping, brand, maxExtended, leaves };
 }
 
 function baseModel(name: string): BaseModel {

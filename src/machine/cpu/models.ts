@@ -1,5 +1,6 @@
 /** The CPU models by name: what each has before a user changes it. */
 import { FEATURES, type FeatureName } from "./features";
+import { KVM64_LEAVES, type Leaf, QEMU64_LEAVES } from "./qemuLeaves";
 
 export type Vendor = "GenuineIntel" | "AuthenticAMD";
 
@@ -19,6 +20,10 @@ export interface BaseModel {
   /** Left out where the CPU identifies itself as its vendor's usual one does: see `VENDOR_SIGNATURES`. */
   readonly signature?: Signature;
   readonly brand: string;
+  /** The last extended leaf of CPUID; left out: 80000008H. */
+  readonly maxExtended?: number;
+  /** What CPUID answers beyond what this machine would say of itself. */
+  readonly leaves?: readonly Leaf[];
 }
 
 /** Skylake-SP, and Zen 3: CPUs that have nearly all that this machine implements. */
@@ -30,14 +35,14 @@ export const VENDOR_SIGNATURES: Readonly<Record<Vendor, Signature>> = {
 export const ALL_FEATURES: readonly FeatureName[] = FEATURES.map(({ name }) => name);
 
 /** What `max` leaves out: kernels that see these bits choose code with instructions that are not implemented. */
-const NOT_IN_MAX: ReadonlySet<FeatureName> = new Set(["xsave", "ssse3", "sse41"]);
+const NOT_IN_MAX: ReadonlySet<FeatureName> = new Set(["xsave", "ssse3", "sse41", "svm"]);
 const MAX_FEATURES = ALL_FEATURES.filter((name) => !NOT_IN_MAX.has(name));
 
-/** QEMU 7.2's qemu64 under TCG: CPUID 1 ECX 80002001 EDX 078bfbfd, 80000001 EDX 2193fbfd; SVM is left out. */
+/** QEMU 7.2's qemu64 under TCG: CPUID 1 ECX 80002001 EDX 078bfbfd, 80000001 ECX 00000005 EDX 2193fbfd. */
 const QEMU64_FEATURES: readonly FeatureName[] = [
   ...(["fpu", "de", "pse", "tsc", "msr", "pae", "mce", "cx8", "apic", "sep", "mtrr", "pge", "mca"] as const),
   ...(["cmov", "pat", "pse36", "clflush", "mmx", "fxsr", "sse", "sse2", "sse3", "cx16"] as const),
-  ...(["hypervisor", "lahf_lm", "syscall", "nx", "lm"] as const),
+  ...(["hypervisor", "lahf_lm", "svm", "syscall", "nx", "lm"] as const),
 ];
 
 export const MODELS: readonly BaseModel[] = [
@@ -82,14 +87,17 @@ export const MODELS: readonly BaseModel[] = [
     maxPhysicalBits: 40,
     signature: { family: 15, model: 107, stepping: 1 },
     brand: "QEMU Virtual CPU version 2.5+",
+    maxExtended: 0x8000000a,
+    leaves: QEMU64_LEAVES,
   },
   {
     name: "kvm64",
     meaning: "what QEMU 7.2 gives with -cpu kvm64",
     vendor: "GenuineIntel",
-    features: QEMU64_FEATURES.filter((name) => name !== "lahf_lm"),
+    features: QEMU64_FEATURES.filter((name) => name !== "lahf_lm" && name !== "svm"),
     maxPhysicalBits: 40,
     signature: { family: 15, model: 6, stepping: 1 },
     brand: "Common KVM processor",
+    leaves: KVM64_LEAVES,
   },
 ];

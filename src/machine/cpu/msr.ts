@@ -3,47 +3,30 @@
 import { writeEfer } from "./control";
 import type { Cpu } from "./cpu";
 import type { FeatureName } from "./features";
+import { isMachineCheck, readMachineCheck, writeMachineCheck } from "./machineCheck";
+import { isMtrr, readMtrr, writeMtrr } from "./mtrr";
+import { MSR_APIC_BASE, MSR_FMASK, MSR_STAR, MSR_TSC_AUX, plainMsr } from "./plainMsrs";
 import { FS, GS, R_SEGMENT_BASE } from "./registers";
 
 export const MSR_TSC = 0x10;
-export const MSR_APIC_BASE = 0x1b;
+const MSR_MICROCODE = 0x8b;
 export const MSR_PAT = 0x277;
 /** IA32_APIC_BASE: the local APIC is on. */
 export const APIC_BASE_ENABLE = 0x800n;
 export const MSR_PKRS = 0x6e1;
 export const MSR_EFER = 0xc0000080;
-export const MSR_STAR = 0xc0000081;
 export const MSR_LSTAR = 0xc0000082;
 export const MSR_CSTAR = 0xc0000083;
-export const MSR_FMASK = 0xc0000084;
 export const MSR_FS_BASE = 0xc0000100;
 export const MSR_GS_BASE = 0xc0000101;
 export const MSR_KERNEL_GS_BASE = 0xc0000102;
-export const MSR_TSC_AUX = 0xc0000103;
 
 /** IA32_PAT after reset: WB WT UC- UC, twice (SDM vol. 3A, 11.12.4). */
 const PAT_RESET = 0x0007040600070406n;
 
-/** A register that holds what is written: its value after reset, and which bits may be written. */
-interface PlainMsr {
-  readonly name: string;
-  readonly reset: bigint;
-  readonly writable: bigint;
-}
-
-const ALL = 0xffffffffffffffffn;
-
-const PLAIN = new Map<number, PlainMsr>([
-  [MSR_APIC_BASE, { name: "IA32_APIC_BASE", reset: 0xfee00900n, writable: 0xffffffffff900n }],
-  [0x8b, { name: "IA32_BIOS_SIGN_ID", reset: 0n, writable: ALL }],
-  [0xfe, { name: "IA32_MTRRCAP", reset: 0x508n, writable: 0n }],
-  [0x174, { name: "IA32_SYSENTER_CS", reset: 0n, writable: ALL }],
-  [0x1a0, { name: "IA32_MISC_ENABLE", reset: 1n, writable: ALL }],
-  [0x2ff, { name: "IA32_MTRR_DEF_TYPE", reset: 0n, writable: 0xcffn }],
-  [MSR_STAR, { name: "IA32_STAR", reset: 0n, writable: ALL }],
-  [MSR_FMASK, { name: "IA32_FMASK", reset: 0n, writable: 0xffffffffn }],
-  [MSR_TSC_AUX, { name: "IA32_TSC_AUX", reset: 0n, writable: 0xffffffffn }],
-]);
+/** The microcode's revision: as QEMU's CPUs have it. Intel's stands in the upper half. */
+const MICROCODE_AMD = 0x01000065n;
+const MICROCODE_INTEL = 1n << 32n;
 
 /** Addresses, which must be canonical. */
 const CANONICAL = new Map<number, string>([
@@ -54,22 +37,10 @@ const CANONICAL = new Map<number, string>([
   [MSR_KERNEL_GS_BASE, "IA32_KERNEL_GS_BASE"],
 ]);
 
-function isMtrr(index: number): boolean {
-  return (
-    (index >= 0x200 && index <= 0x20f) ||
-    index === 0x250 ||
-    index === 0x258 ||
-    index === 0x259 ||
-    (index >= 0x268 && index <= 0x26f)
-  );
-}
-
 /** The features without which a register does not exist, by register. */
 const NEEDS = new Map<number, FeatureName>([
   [MSR_TSC, "tsc"],
   [MSR_APIC_BASE, "apic"],
-  [0xfe, "mtrr"],
-  [0x2ff, "mtrr"],
   [0x174, "sep"],
   [0x175, "sep"],
   [0x176, "sep"],
@@ -87,7 +58,7 @@ const NEEDS = new Map<number, FeatureName>([
 
 /** @throws #GP for a register that this CPU model does not have */
 function requireMsr(c: Cpu, index: number, what: string): void {
-  const feature = isMtrr(index) ? "mtrr" : NEEDS.get(index);
+  const feature = isMtrr(index) ? "mtrr" : isMachineCheck(index) ? "mca" : NEEDS.get(index);
   if (feature !== undefined && !c.model.features[feature]) {
     throw c.gp(`${what} 0x${index.toString(16)}, which this CPU does not have (no ${feature})`);
   }
@@ -95,7 +66,7 @@ function requireMsr(c: Cpu, index: number, what: string): void {
 
 /** The value of a register that holds what was written. */
 export function readMsrValue(c: Cpu, index: number): bigint {
-  return c.msrs.get(index) ?? PLAIN.get(index)?.reset ?? 0n;
+  return c.msrs.get(index) ?? plainMsr(c.model.vendor, index)?.reset ?? 0n;
 }
 
 /** RDMSR. @throws #GP for a register that this CPU does not have */
@@ -114,8 +85,12 @@ export function readMsr(c: Cpu, index: number): bigint {
       return c.msrs.get(MSR_PAT) ?? PAT_RESET;
     case MSR_PKRS:
       return BigInt(c.paging.pkrs >>> 0);
+    case MSR_MICROCODE:
+      return c.model.vendor === "AuthenticAMD" ? MICROCODE_AMD : MICROCODE_INTEL;
   }
-  if (PLAIN.has(index) || CANONICAL.has(index) || isMtrr(index)) return readMsrValue(c, index);
+  if (isMtrr(index)) return readMtrr(c, index);
+  if (isMachineCheck(index)) return readMachineCheck(c, index);
+  if (plainMsr(c.model.vendor, index) !== undefined || CANONICAL.has(index)) return readMsrValue(c, index);
   throw c.gp(`RDMSR of 0x${index.toString(16)}, which this CPU does not have`);
 }
 
@@ -142,8 +117,20 @@ export function writeMsr(c: Cpu, index: number, value: bigint): void {
       c.paging.pkrs = Number(BigInt.asIntN(32, value));
       c.mmu.flushCache();
       return;
+    case MSR_MICROCODE:
+      // Intel lets software clear it before a CPUID, which puts the revision back.
+      if (c.model.vendor === "GenuineIntel") return;
+      throw c.gp("the microcode's revision can only be read");
   }
-  const plain = PLAIN.get(index);
+  if (isMtrr(index)) {
+    writeMtrr(c, index, value);
+    return;
+  }
+  if (isMachineCheck(index)) {
+    writeMachineCheck(c, index, value);
+    return;
+  }
+  const plain = plainMsr(c.model.vendor, index);
   if (plain !== undefined) {
     const beyond = index === MSR_APIC_BASE ? value >> BigInt(c.model.maxPhysicalBits) : 0n;
     if ((value & ~plain.writable) !== 0n || beyond !== 0n)
@@ -153,9 +140,8 @@ export function writeMsr(c: Cpu, index: number, value: bigint): void {
     return;
   }
   const name = CANONICAL.get(index);
-  if (name === undefined && !isMtrr(index))
-    throw c.gp(`WRMSR to 0x${index.toString(16)}, which this CPU does not have`);
-  if (name !== undefined) requireCanonical(c, name, value);
+  if (name === undefined) throw c.gp(`WRMSR to 0x${index.toString(16)}, which this CPU does not have`);
+  requireCanonical(c, name, value);
   c.msrs.set(index, value);
 }
 

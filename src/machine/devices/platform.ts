@@ -1,17 +1,15 @@
 /**
- * The rest of a PC that early boot code touches: each device answers sanely, none raises interrupts. There is no
- * PCI: its configuration ports read all ones.
+ * The rest of a PC that early boot code touches: each device answers sanely, none raises interrupts.
  */
 import type { CmosRtc } from "./cmos";
 import type { Clock, IoBus, IoDevice } from "./ioBus";
 import { Keyboard8042 } from "./keyboard8042";
+import { PciConfiguration } from "./pci";
 import { Pic8259 } from "./pic8259";
 import { Pit8254 } from "./pit8254";
 
 const POST_PORT = 0x80;
 const SYSTEM_CONTROL_A_PORT = 0x92;
-const PCI_ADDRESS_PORT = 0xcf8;
-const RESET_CONTROL_PORT = 0xcf9;
 
 /** A byte that holds what was written: the POST code. */
 class Latch implements IoDevice {
@@ -44,29 +42,7 @@ class SystemControlA implements IoDevice {
 }
 
 /**
- * The reset control register of Intel's chipsets, a byte between those of PCI's configuration address: bit 2 going
- * to 1 resets. Wide, because a doubleword is a configuration address whatever stands in its second byte.
- */
-class ResetControl implements IoDevice {
-  readonly wide = true;
-  private value = 0;
-
-  constructor(private readonly onReset: () => void) {}
-
-  read(port: number, size: 1 | 2 | 4): number {
-    return port === RESET_CONTROL_PORT && size === 1 ? this.value : 0xffffffff;
-  }
-
-  write(port: number, size: 1 | 2 | 4, value: number): void {
-    if (port !== RESET_CONTROL_PORT || size !== 1) return;
-    const resets = (value & ~this.value & 4) !== 0;
-    this.value = value & 0x0e;
-    if (resets) this.onReset();
-  }
-}
-
-/**
- * Registers the platform's ports: PICs, PIT, CMOS, keyboard controller, POST code, A20, reset.
+ * Registers the platform's ports: PICs, PIT, CMOS, keyboard controller, POST code, A20, PCI, reset.
  * @param onReset hears that the guest reset the CPU, and through what ("port 0x64", ...); the devices go on
  */
 export function registerPlatform(
@@ -87,6 +63,6 @@ export function registerPlatform(
   io.register(POST_PORT, POST_PORT, new Latch());
   const controlA = new SystemControlA(() => onReset("port 0x92"));
   io.register(SYSTEM_CONTROL_A_PORT, SYSTEM_CONTROL_A_PORT, controlA);
-  const resetControl = new ResetControl(() => onReset("port 0xcf9"));
-  io.register(PCI_ADDRESS_PORT, PCI_ADDRESS_PORT + 3, resetControl);
+  const pci = new PciConfiguration(() => onReset("port 0xcf9"));
+  io.register(PciConfiguration.FIRST_PORT, PciConfiguration.LAST_PORT, pci);
 }

@@ -7,8 +7,9 @@ import { SEG_CONFORMING, SEG_S } from "../attributes";
 import type { Cpu } from "../cpu";
 import { BP, GP, NO_ERROR, OF_VECTOR, SS_FAULT, Unimplemented } from "../fault";
 import { materialize, overflow } from "../flags";
-import { MSR_FMASK, MSR_LSTAR, MSR_STAR, readMsrValue } from "../msr";
+import { MSR_LSTAR, readMsrValue } from "../msr";
 import { advance, linearAddress, load, type Op, operandSize, type Site, type Size } from "../operands";
+import { MSR_FMASK, MSR_STAR } from "../plainMsrs";
 import { CS, EFER_SCE, IF, IOPL, NT, R_EA_HIGH, R_HIGH, R_RIP, RCX, RF, RSP, SS, VM } from "../registers";
 import {
   attributesOf,

@@ -6,16 +6,7 @@ import type { Cpu } from "../cpu";
 import { cpuid } from "../cpuid";
 import { CpuFault, Halted } from "../fault";
 import { setFlags } from "../flags";
-import {
-  APIC_BASE_ENABLE,
-  MSR_APIC_BASE,
-  MSR_KERNEL_GS_BASE,
-  MSR_TSC_AUX,
-  readMsr,
-  readMsrValue,
-  timeStamp,
-  writeMsr,
-} from "../msr";
+import { APIC_BASE_ENABLE, MSR_KERNEL_GS_BASE, readMsr, readMsrValue, timeStamp, writeMsr } from "../msr";
 import {
   advance,
   isMemory,
@@ -30,6 +21,7 @@ import {
   writer,
   writer64,
 } from "../operands";
+import { MSR_APIC_BASE, MSR_TSC_AUX } from "../plainMsrs";
 import {
   CR0_TS,
   CR4_FSGSBASE,

@@ -69,6 +69,7 @@ const FEATURES_OF_MISSING = new Map<number, FeatureName>([
   [CpuidFeature.SSE4_1, "sse41"],
   [CpuidFeature.SSE4_2, "sse42"],
   [CpuidFeature.XSAVE, "xsave"],
+  [CpuidFeature.SVM, "svm"],
 ]);
 
 const MISSING: Builder = {
