@@ -149,7 +149,7 @@ export class Cpu implements MmuHost {
   /** Whether a run stops after each IRET. */
   stopAtReturn = false;
   private readonly saved: readonly DeliveryState[] = [0, 1].map((cpl) => ({
-    r: this.r.slice(),
+    r: new Int32Array(REGISTER_WORDS),
     selectors: this.selectors.slice(),
     limits: this.limits.slice(),
     attributes: this.attributes.slice(),
