@@ -184,13 +184,6 @@ describe("an entry that is not supported yet", () => {
     expect(bootImage(multiboot, { entry: "elf" }).entry).toBe("elf");
   });
 
-  test("or a bzImage is named", () => {
-    const bzImage = new Uint8Array(1024);
-    bzImage.set([0x48, 0x64, 0x72, 0x53], 0x202);
-    expect(() => bootImage(bzImage)).toThrow(ImageError);
-    expect(() => bootImage(bzImage)).toThrow(/a bzImage, which is not supported yet/);
-  });
-
   test("is the user's mistake, not the image's", () => {
     expect(() => bootImage(kernel(), { entry: "multiboot" })).toThrow(UsageError);
   });
