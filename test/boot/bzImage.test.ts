@@ -57,7 +57,7 @@ describe("a bzImage", () => {
     expect(end({})).toBe(0x80000000);
     expect(end({ initrdAddrMax: 0x3fffffff })).toBe(0x40000000);
     expect(end({ initrdAddrMax: 0xffffffff })).toBe(0xbffe0000);
-    expect(end({ initrdAddrMax: 0x17ffff })).toBe(0xbffe0000);
+    expect(end({ initrdAddrMax: 0x17ffff })).toBe(5 * GIB);
     expect(() => end({ initrdAddrMax: 0x17ffff, xloadflags: 1 })).toThrow(/no free memory .* for ramdisk/);
   });
 
