@@ -118,6 +118,8 @@ export class Cpu implements MmuHost {
   tscOffset = 0n;
   /** CR8: the task-priority class. */
   taskPriority = 0n;
+  /** The x87 control word; after power-up as SDM vol. 3A, table 9-1, has it. */
+  fpuControl = 0x40;
   cpl = 0;
   /** Model-specific registers that only hold what was written (see `msr.ts`). */
   readonly msrs = new Map<number, bigint>();
