@@ -20,7 +20,7 @@ import { bootLinux64Compressed, checkAlignment, loadCompressed } from "./linux64
 import { type LoadedImage, loadImage } from "./load";
 import { checkPhysicalBits, type E820Entry, type MemoryMap, parseE820, pcMemoryMap } from "./memoryMap";
 import type { BootProgram, Milestone, SymbolPatch } from "./programs/program";
-import { bootPvh } from "./pvh";
+import { bootPvh, pvhRelocatable } from "./pvh";
 import { type SparseFile, wholeFile } from "./ramdisk";
 import { readSettings, type SettingTexts } from "./settings";
 import { GIB } from "./values";
@@ -101,6 +101,9 @@ function bootElf(image: ElfImage, wanted: EntryMethod, options: BootOptions, inp
   const loaded = loadImage(layout, image, options.load);
   if (input.bzImage !== undefined) checkAlignment(loaded.start, input.bzImage.alignment);
   else if (entry === "linux64") loaded.checkAlignment();
+  if (input.bzImage !== undefined && entry === "pvh" && loaded.delta !== 0 && !pvhRelocatable(image)) {
+    throw new UsageError("the kernel's PVH entry runs where it was linked to only: use --entry linux64");
+  }
   return bootOf(layout, loaded, entry, enter(entry, layout, loaded, input));
 }
 

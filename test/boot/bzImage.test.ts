@@ -81,6 +81,9 @@ describe("a bzImage", () => {
     const boot = bootImage(image, { entry: "pvh" });
     expect(boot).toMatchObject({ entry: "pvh" });
     expect(boot.start.rip).toBe(0x1000001n);
+    expect(() => bootImage(image, { entry: "pvh", load: 0x2000000 })).toThrow(
+      /runs where it was linked to only/,
+    );
     expect(() => bootImage(bzImage(), { entry: "pvh" })).toThrow(/the image has no PVH entry/);
   });
 
