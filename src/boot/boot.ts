@@ -5,19 +5,23 @@
 import type { Vendor } from "../machine/cpu/model";
 import type { PhysicalMemory, PhysicalRange } from "../machine/memory";
 import type { StartState } from "../machine/startState";
-import { type ElfImage, parseElf } from "../symbols/elf";
+import { type ElfHeaders, ElfImage, EM_X86_64, ET_EXEC, parseElf } from "../symbols/elf";
 import { Symbols } from "../symbols/symbols";
 import type { Domain } from "../xen/domain";
+import { type BzImage, isBzImage, parseBzImage } from "./bzImage";
+import { decompressPayload } from "./decompress/decompress";
 import { bootElfEntry } from "./elfEntry";
-import { chooseEntry, type EntryMethod, type SupportedEntry } from "./entry";
+import { chooseEntry, type ElfEntry, type EntryMethod, type SupportedEntry } from "./entry";
 import { ImageError, UsageError } from "./errors";
+import { loadableSegments } from "./executable";
 import { Layout, type Placement } from "./layout";
 import { bootLinux64, type Linux64Options } from "./linux64";
+import { bootLinux64Compressed, checkAlignment, loadCompressed } from "./linux64Compressed";
 import { type LoadedImage, loadImage } from "./load";
 import { checkPhysicalBits, type E820Entry, type MemoryMap, parseE820, pcMemoryMap } from "./memoryMap";
 import { bootMultiboot, flatMultibootImage, multibootImage } from "./multiboot";
 import type { BootProgram, Milestone, SymbolPatch } from "./programs/program";
-import { bootPvh } from "./pvh";
+import { bootPvh, pvhRelocatable } from "./pvh";
 import { type SparseFile, wholeFile } from "./ramdisk";
 import { readSettings, type SettingTexts } from "./settings";
 import { GIB } from "./values";
@@ -76,25 +80,67 @@ export interface Boot {
 const DEFAULT_MEMORY = 4 * GIB;
 
 /**
- * Boots an image of the user's: an ELF file, or a flat one with a Multiboot header.
+ * Boots an image of the user's: an ELF file, a flat one with a Multiboot header, or a bzImage, of which the kernel inside is
+ * booted.
  * @throws ImageError where the image cannot be used, UsageError where the options do not fit it or each other
  */
 export function bootImage(bytes: Uint8Array, options: BootOptions = {}): Boot {
-  const image = parseImage(bytes);
-  const entry = chooseEntry(image, options.entry ?? "auto");
+  const { cmdline = "", initrd, entry: wanted = "auto" } = options;
+  const input = { cmdline, ...withRamdisk(initrd) };
+  if (!isBzImage(bytes)) return bootElf(flatMultibootImage(bytes) ?? parseElf(bytes), wanted, options, input);
+  const bzImage = parseBzImage(bytes);
+  if (wanted === "linux64-compressed") return bootCompressed(bzImage, options, input);
+  const image = parseElf(decompressPayload(bzImage.payload));
+  return bootElf(image, wanted === "auto" ? "linux64" : wanted, options, { ...input, bzImage });
+}
+
+function bootElf(image: ElfImage, wanted: EntryMethod, options: BootOptions, input: Linux64Options): Boot {
+  const entry = chooseEntry(image, wanted);
   if (entry === "xen-pv") {
-    const map = domainMapOf(options, options.e820, DEFAULT_MEMORY);
-    const { cmdline = "", initrd } = options;
-    return bootDomain(image, map, options, { cmdline, ...withRamdisk(initrd) });
+    return bootDomain(image, domainMapOf(options, options.e820, DEFAULT_MEMORY), options, input);
   }
   const layout = new Layout(memoryMapOf(options, options.e820, DEFAULT_MEMORY));
   const loaded = loadImage(layout, entry === "multiboot" ? multibootImage(image) : image, options.load);
-  const start = enter(entry, layout, loaded, {
-    cmdline: options.cmdline ?? "",
-    ...withRamdisk(options.initrd),
-  });
-  return bootOf(layout, loaded, entry, start);
+  if (input.bzImage !== undefined) checkAlignment(loaded.start, input.bzImage.alignment);
+  else if (entry === "linux64") loaded.checkAlignment();
+  if (input.bzImage !== undefined && entry === "pvh" && loaded.delta !== 0 && !pvhRelocatable(image)) {
+    throw new UsageError("the kernel's PVH entry runs where it was linked to only: use --entry linux64");
+  }
+  return bootOf(layout, loaded, entry, enter(entry, layout, loaded, input));
 }
+
+/** The decompressor of a bzImage runs; what it makes has names where it is known before where it will be. */
+function bootCompressed(bzImage: BzImage, options: BootOptions, input: Linux64Options): Boot {
+  const layout = new Layout(memoryMapOf(options, options.e820, DEFAULT_MEMORY));
+  const place = loadCompressed(layout, bzImage, options.load);
+  const start = bootLinux64Compressed(layout, bzImage, place, { ...input, bzImage });
+  const known = /(^|\s)nokaslr(\s|$)/.test(input.cmdline);
+  const image = (known && kernelInside(bzImage)) || new ElfImage(new Uint8Array(0), NO_KERNEL);
+  const linked =
+    known && image.segments.length > 0 ? loadableSegments(image)[0].physical : place.runtimeStart;
+  const loaded = { image, delta: place.runtimeStart - linked };
+  return bootOf(layout, loaded, "linux64-compressed", start);
+}
+
+/** Undefined where its compression is not supported: the kernel's own decompressor is who has to know it. */
+function kernelInside(bzImage: BzImage): ElfImage | undefined {
+  try {
+    return parseElf(decompressPayload(bzImage.payload));
+  } catch (error) {
+    if (!(error instanceof ImageError)) throw error;
+    return undefined;
+  }
+}
+
+/** Stands for a kernel of which nothing is known. */
+const NO_KERNEL: ElfHeaders = {
+  class: 64,
+  machine: EM_X86_64,
+  type: ET_EXEC,
+  entry: 0n,
+  segments: [],
+  sections: [],
+};
 
 /**
  * Boots a bundled program.
@@ -117,11 +163,11 @@ export function bootProgram(
   const cmdline = options.cmdline ?? program.defaultCmdline;
   if (entry === "xen-pv") {
     const map = domainMapOf(options, e820, program.defaultMemory);
-    const domain = bootDomain(parseImage(bytes), map, options, { ...handed, cmdline }, plan.patches);
+    const domain = bootDomain(parseElf(bytes), map, options, { ...handed, cmdline }, plan.patches);
     return { ...domain, milestones: program.milestones };
   }
   const layout = new Layout(memoryMapOf(options, e820, program.defaultMemory));
-  const loaded = loadImage(layout, parseImage(bytes), either("load", plan.load, options.load));
+  const loaded = loadImage(layout, parseElf(bytes), either("load", plan.load, options.load));
   const start = enter(entry, layout, loaded, { ...handed, cmdline });
   patchSymbols(layout, loaded, plan.patches);
   return { ...bootOf(layout, loaded, entry, start), milestones: program.milestones };
@@ -133,20 +179,6 @@ function either<T>(name: string, setting: T | undefined, option: T | undefined):
     throw new UsageError(`${name} is given twice, as a setting and as an option, with different values`);
   }
   return setting ?? option;
-}
-
-function parseImage(bytes: Uint8Array): ElfImage {
-  if (isBzImage(bytes)) {
-    throw new ImageError(
-      "the file is a bzImage, which is not supported yet: use the vmlinux that it was made from",
-    );
-  }
-  return flatMultibootImage(bytes) ?? parseElf(bytes);
-}
-
-/** The setup header's magic, "HdrS", in the first sector but one. */
-function isBzImage(bytes: Uint8Array): boolean {
-  return [0x48, 0x64, 0x72, 0x53].every((byte, index) => bytes[0x202 + index] === byte);
 }
 
 function memoryMapOf(options: BootOptions, e820: string | undefined, defaultMemory: number): MemoryMap {
@@ -198,12 +230,7 @@ function bootDomain(
   };
 }
 
-function enter(
-  entry: Exclude<SupportedEntry, "xen-pv">,
-  layout: Layout,
-  loaded: LoadedImage,
-  options: Linux64Options,
-): StartState {
+function enter(entry: ElfEntry, layout: Layout, loaded: LoadedImage, options: Linux64Options): StartState {
   switch (entry) {
     case "pvh":
       return bootPvh(layout, loaded, options);
@@ -242,7 +269,12 @@ function patchSymbols(layout: Layout, loaded: LoadedImage, patches: readonly Sym
   }
 }
 
-function bootOf(layout: Layout, loaded: LoadedImage, entry: SupportedEntry, start: StartState): Boot {
+function bootOf(
+  layout: Layout,
+  loaded: { image: ElfImage; delta: number },
+  entry: SupportedEntry,
+  start: StartState,
+): Boot {
   return {
     ram: layout.memoryMap.ram,
     e820: layout.memoryMap.e820,

@@ -3,6 +3,7 @@
  * "Zero Page"), as a loader that uses the 64-bit entry fills it in.
  */
 import { Struct } from "./bytes";
+import { LOADED_HIGH, SETUP_HEADER, XLF_CAN_BE_LOADED_ABOVE_4G, XLF_KERNEL_64 } from "./bzImage";
 import { UsageError } from "./errors";
 import type { E820Entry } from "./memoryMap";
 import { MIB } from "./values";
@@ -11,30 +12,14 @@ export const BOOT_PARAMS_SIZE = 4096;
 /** COMMAND_LINE_SIZE of Linux on x86, the NUL included. */
 export const COMMAND_LINE_SIZE = 2048;
 
-/** Offsets in boot_params of the fields that are set here. The setup header begins at `setup_sects`. */
+/** Offsets in boot_params of the fields that are set here; those of the setup header are the file's. */
 export const BOOT_PARAMS_FIELDS = {
+  ...SETUP_HEADER,
   ext_ramdisk_image: 0x0c0,
   ext_ramdisk_size: 0x0c4,
   ext_cmd_line_ptr: 0x0c8,
   alt_mem_k: 0x1e0,
   e820_entries: 0x1e8,
-  setup_sects: 0x1f1,
-  boot_flag: 0x1fe,
-  header: 0x202,
-  version: 0x206,
-  type_of_loader: 0x210,
-  loadflags: 0x211,
-  code32_start: 0x214,
-  ramdisk_image: 0x218,
-  ramdisk_size: 0x21c,
-  cmd_line_ptr: 0x228,
-  initrd_addr_max: 0x22c,
-  kernel_alignment: 0x230,
-  min_alignment: 0x235,
-  xloadflags: 0x236,
-  cmdline_size: 0x238,
-  pref_address: 0x258,
-  init_size: 0x260,
   e820_table: 0x2d0,
 } as const;
 
@@ -46,9 +31,6 @@ const BOOT_FLAG = 0xaa55;
 const HEADER_MAGIC = 0x53726448;
 const PROTOCOL_VERSION = 0x020f;
 const LOADER_UNDEFINED = 0xff;
-const LOADED_HIGH = 0x01;
-/** XLF_KERNEL_64 and XLF_CAN_BE_LOADED_ABOVE_4G. */
-const XLOADFLAGS = 0x0003;
 
 /** What a kernel is told; all addresses are physical. */
 export interface BootParams {
@@ -58,6 +40,8 @@ export interface BootParams {
   ramdisk?: { address: number; size: number };
   /** Where the kernel lies, and the bytes it occupies. */
   kernel: { address: number; size: number };
+  /** The setup header of the kernel's bzImage, from 0x1f1 on; one is made up for a kernel that has none. */
+  setupHeader?: Uint8Array;
 }
 
 /**
@@ -66,8 +50,11 @@ export interface BootParams {
  */
 export function buildBootParams(params: BootParams): Uint8Array {
   const page = new Struct(BOOT_PARAMS_SIZE);
-  writeSetupHeader(page, params.kernel);
   const at = BOOT_PARAMS_FIELDS;
+  if (params.setupHeader === undefined) makeSetupHeader(page, params.kernel);
+  else page.bytes.set(params.setupHeader, at.setup_sects);
+  page.u8(at.type_of_loader, LOADER_UNDEFINED);
+  page.u32(at.code32_start, params.kernel.address);
   splitAddress(page, at.cmd_line_ptr, at.ext_cmd_line_ptr, params.cmdline);
   if (params.ramdisk !== undefined) {
     splitAddress(page, at.ramdisk_image, at.ext_ramdisk_image, params.ramdisk.address);
@@ -77,18 +64,16 @@ export function buildBootParams(params: BootParams): Uint8Array {
   return page.bytes;
 }
 
-function writeSetupHeader(page: Struct, kernel: { address: number; size: number }): void {
+function makeSetupHeader(page: Struct, kernel: { address: number; size: number }): void {
   const at = BOOT_PARAMS_FIELDS;
   page.u16(at.boot_flag, BOOT_FLAG);
   page.u32(at.header, HEADER_MAGIC);
   page.u16(at.version, PROTOCOL_VERSION);
-  page.u8(at.type_of_loader, LOADER_UNDEFINED);
   page.u8(at.loadflags, LOADED_HIGH);
-  page.u32(at.code32_start, kernel.address);
   page.u32(at.initrd_addr_max, 0x7fffffff);
   page.u32(at.kernel_alignment, 2 * MIB);
   page.u8(at.min_alignment, Math.log2(2 * MIB));
-  page.u16(at.xloadflags, XLOADFLAGS);
+  page.u16(at.xloadflags, XLF_KERNEL_64 | XLF_CAN_BE_LOADED_ABOVE_4G);
   page.u32(at.cmdline_size, COMMAND_LINE_SIZE - 1);
   page.u64(at.pref_address, kernel.address);
   page.u32(at.init_size, kernel.size);

@@ -1,6 +1,7 @@
 /** How an image is entered: what the user asked for, or the best of what the image offers. */
 import { type ElfImage, PT_LOAD } from "../symbols/elf";
 import { hasMultibootHeader } from "./multiboot";
+import { UsageError } from "./errors";
 import { pvhEntry } from "./pvh";
 import { isXenPv } from "./xenPv";
 
@@ -9,13 +10,16 @@ export const ENTRY_METHODS = [
   { name: "auto", description: "the best that the image offers" },
   { name: "pvh", description: "PVH: 32-bit protected mode, EBX = hvm_start_info" },
   { name: "linux64", description: "Linux's 64-bit entry: long mode, RSI = boot_params" },
+  { name: "linux64-compressed", description: "a bzImage's 64-bit entry: its own decompressor runs first" },
   { name: "elf", description: "the ELF entry point without a boot protocol" },
   { name: "multiboot", description: "Multiboot 1: 32-bit protected mode, EBX = Multiboot information" },
   { name: "xen-pv", description: "a paravirtual Xen domain, with a hypervisor below it" },
 ] as const;
 
 export type EntryMethod = (typeof ENTRY_METHODS)[number]["name"];
-export type SupportedEntry = Exclude<EntryMethod, "auto">;
+/** How an ELF file is entered where there is no hypervisor below it. */
+export type ElfEntry = "pvh" | "linux64" | "elf" | "multiboot";
+export type SupportedEntry = ElfEntry | "linux64-compressed" | "xen-pv";
 
 /** __START_KERNEL_map: where Linux on x86-64 is linked to. */
 const LINUX_KERNEL_MAP = 0xffffffff80000000n;
@@ -23,9 +27,12 @@ const LINUX_KERNEL_MAP = 0xffffffff80000000n;
 /**
  * Chooses the entry method: PVH where the image names such an entry, Multiboot where it has such a header, Linux's
  * 64-bit entry where it is linked like Linux, a paravirtual domain where its notes say so, its ELF entry otherwise.
- * @throws ImageError where the image's notes are corrupt
+ * @throws UsageError where the image has no such entry, ImageError where its notes are corrupt
  */
-export function chooseEntry(image: ElfImage, wanted: EntryMethod): SupportedEntry {
+export function chooseEntry(image: ElfImage, wanted: EntryMethod): ElfEntry | "xen-pv" {
+  if (wanted === "linux64-compressed") {
+    throw new UsageError("only a bzImage has a decompressor to enter: use --entry linux64");
+  }
   if (wanted !== "auto") return wanted;
   if (pvhEntry(image) !== undefined) return "pvh";
   if (hasMultibootHeader(image.bytes)) return "multiboot";

@@ -7,9 +7,11 @@
  * the loader take the lowest free memory from 0x1000 on. The identity map holds nothing but what the protocol names
  * and the GDT: what else a kernel touches, it has to map itself.
  */
+import type { PhysicalRange } from "../machine/memory";
 import type { StartState } from "../machine/startState";
 import { BOOT_PARAMS_SIZE, buildBootParams, COMMAND_LINE_SIZE } from "./bootParams";
 import { cString } from "./bytes";
+import { type BzImage, canLieAbove4G } from "./bzImage";
 import { BOOT_CS, BOOT_DS, buildBootGdt, flatSegments } from "./descriptors";
 import { UsageError } from "./errors";
 import { buildIdentityMap } from "./identityMap";
@@ -33,6 +35,18 @@ export interface Linux64Options {
   bootParamsAddress?: number;
   cmdlineAddress?: number;
   ramdiskAddress?: number;
+  /** What the kernel was taken from, whose setup header it gets; one is made up for a kernel without. */
+  bzImage?: BzImage;
+}
+
+/** A kernel in memory; addresses are physical. */
+export interface Linux64Kernel {
+  entry: number;
+  start: number;
+  /** Bytes that it occupies from `start` on. */
+  size: number;
+  /** What the identity map holds of it. */
+  mapped: readonly PhysicalRange[];
 }
 
 /**
@@ -43,8 +57,18 @@ export function bootLinux64(layout: Layout, kernel: LoadedImage, options: Linux6
   if (kernel.image.class !== 64) {
     throw new UsageError("the image is 32-bit, so it has no 64-bit Linux entry: use --entry pvh or elf");
   }
-  const entry = kernel.entry();
-  const text = cString(options.cmdline, "the command line", COMMAND_LINE_SIZE);
+  const { start, end, ranges } = kernel;
+  return enterLinux64(layout, { entry: kernel.entry(), start, size: end - start, mapped: ranges }, options);
+}
+
+/**
+ * Lays out what a kernel in memory is given.
+ * @throws UsageError where things do not fit
+ */
+export function enterLinux64(layout: Layout, kernel: Linux64Kernel, options: Linux64Options): StartState {
+  const { bzImage } = options;
+  const limit = bzImage === undefined ? COMMAND_LINE_SIZE : bzImage.cmdlineSize + 1;
+  const text = cString(options.cmdline, "the command line", limit);
   const { bootParams, cmdline, ramdisk } = placeBootData(layout, text.length, options);
   layout.write(cmdline, text);
   layout.write(
@@ -52,20 +76,21 @@ export function bootLinux64(layout: Layout, kernel: LoadedImage, options: Linux6
     buildBootParams({
       e820: layout.memoryMap.e820,
       cmdline,
-      kernel: { address: kernel.start, size: kernel.end - kernel.start },
+      kernel: { address: kernel.start, size: kernel.size },
+      ...(bzImage === undefined ? {} : { setupHeader: bzImage.setupHeader }),
       ...(ramdisk === undefined ? {} : { ramdisk }),
     }),
   );
   const gdtr = buildBootGdt(layout, 64);
   const gdt = Number(gdtr.base);
   const cr3 = buildIdentityMap(layout, [
-    ...kernel.ranges,
+    ...kernel.mapped,
     { start: bootParams, end: bootParams + BOOT_PARAMS_SIZE },
     { start: cmdline, end: cmdline + text.length },
     { start: gdt, end: gdt + gdtr.limit + 1 },
   ]);
   return {
-    ...longModeState(entry, cr3, gdtr),
+    ...longModeState(kernel.entry, cr3, gdtr),
     registers: { rsi: BigInt(bootParams) },
   };
 }
@@ -93,9 +118,15 @@ function placeBootData(layout: Layout, cmdlineSize: number, options: Linux64Opti
     file === undefined || ramdiskAddress === undefined
       ? undefined
       : placeRamdisk(layout, file, { address: ramdiskAddress });
+  const limits = ramdiskLimits(options.bzImage);
   return {
     bootParams: bootParamsAddress ?? layout.prefer("boot_params", DEFAULT_BOOT_PARAMS, BOOT_PARAMS_SIZE),
     cmdline: cmdlineAddress ?? layout.prefer("command line", DEFAULT_CMDLINE, cmdlineSize),
-    ramdisk: file === undefined ? undefined : (fixed ?? placeRamdisk(layout, file)),
+    ramdisk: file === undefined ? undefined : (fixed ?? placeRamdisk(layout, file, limits)),
   };
+}
+
+/** Below what the kernel names (initrd_addr_max), and above only where it can do with that. */
+function ramdiskLimits(bzImage: BzImage | undefined): { limit?: number; strict?: boolean } {
+  return bzImage === undefined ? {} : { limit: bzImage.initrdAddrMax + 1, strict: !canLieAbove4G(bzImage) };
 }

@@ -1,10 +1,10 @@
 /** Places the segments of an executable in physical memory (ELF specification, "Program Loading"). */
 import type { PhysicalRange } from "../machine/memory";
 import type { ElfImage } from "../symbols/elf";
-import { ImageError } from "./errors";
+import { ImageError, UsageError } from "./errors";
 import { type LoadableSegment, loadableSegments } from "./executable";
 import type { Layout } from "./layout";
-import { hex, rangeInWords } from "./values";
+import { hex, rangeInWords, sizeInWords } from "./values";
 
 export class LoadedImage {
   /** @param delta bytes from where a segment was linked to be (p_paddr) to where it is; may be negative */
@@ -28,6 +28,18 @@ export class LoadedImage {
 
   get end(): number {
     return this.ranges.at(-1)!.end;
+  }
+
+  /**
+   * What is linked to run at any address only does so where its alignment is kept (p_align).
+   * @throws UsageError where it is not
+   */
+  checkAlignment(): void {
+    const align = Math.max(1, ...this.segments.map(({ segment }) => segment.align));
+    if (this.delta % align === 0) return;
+    throw new UsageError(
+      `the kernel cannot be loaded at ${hex(this.start)}: it can be moved by multiples of ${sizeInWords(align)} only`,
+    );
   }
 
   /** Where an address that is physical as linked has come to be; undefined outside of the image. */

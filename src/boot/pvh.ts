@@ -18,6 +18,8 @@ import { GIB, hex } from "./values";
 
 /** XEN_ELFNOTE_PHYS32_ENTRY, of the owner "Xen": the physical address of the entry. */
 const PHYS32_ENTRY = 18;
+/** XEN_ELFNOTE_PHYS32_RELOC. */
+const PHYS32_RELOC = 19;
 
 /** struct hvm_start_info, version 1. */
 const START_INFO = {
@@ -64,6 +66,14 @@ export function pvhEntry(image: ElfImage): bigint | undefined {
     );
   }
   return description.reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n);
+}
+
+/**
+ * Whether an image says that its PVH entry runs wherever the image lies (XEN_ELFNOTE_PHYS32_RELOC).
+ * @throws ImageError where its notes are corrupt
+ */
+export function pvhRelocatable(image: ElfImage): boolean {
+  return image.notes().some(({ name, type }) => name === "Xen" && type === PHYS32_RELOC);
 }
 
 /**

@@ -1,6 +1,7 @@
 /** Reads the command line into a typed request. */
 import { parseArgs } from "node:util";
 import { type EntryMethod, UsageError } from "../boot/boot";
+import { parseAddress } from "../boot/values";
 import { EVENT_KINDS, type EventKind } from "../machine/events";
 import { parseCount, parseSize, tryParseAddress } from "../target/values";
 import { ENTRY_NAMES, type OptionDeclaration, RUN_OPTIONS } from "./options";
@@ -21,6 +22,8 @@ export interface RunRequest {
   /** Path of the file. */
   initrd?: string;
   entry: EntryMethod;
+  /** Physical address of the lowest segment. */
+  load?: number;
   until?: Until;
   /** Instructions; Infinity where there is no limit. */
   maxInstructions: number;
@@ -127,6 +130,10 @@ function runRequest(program: string, values: Values): RunRequest {
     ...given("cmdline", text("cmdline")),
     ...given("initrd", text("initrd")),
     entry: parseEntry(text("entry") ?? "auto"),
+    ...given(
+      "load",
+      map(text("load"), (value) => parseAddress(value, "--load")),
+    ),
     ...given("until", map(text("until"), parseUntil)),
     maxInstructions:
       map(text("max-instructions"), (value) => parseCount(value, "--max-instructions")) ??

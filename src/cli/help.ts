@@ -14,7 +14,7 @@ export function helpText(): string {
   return [
     "Boots an x86 kernel on a machine of its own and tells what becomes of its page tables.",
     "",
-    "  pagewalk run PROGRAM [options]   PROGRAM: a bundled program or an image file",
+    "  pagewalk run PROGRAM [options]   PROGRAM: a bundled program, an ELF image or a bzImage",
     "  pagewalk list [--json]           the bundled programs and their settings",
     "  pagewalk dap                     the debug adapter on standard input and output, for editors",
     "",

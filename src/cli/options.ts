@@ -28,6 +28,11 @@ export const RUN_OPTIONS = [
   { name: "initrd", value: "FILE", help: "Initial RAM disk" },
   { name: "entry", value: "METHOD", help: `How the image is entered: ${ENTRY_NAMES.join(", ")}` },
   {
+    name: "load",
+    value: "ADDRESS",
+    help: "Physical address of the image's lowest segment, such as 0x2000000; as linked unless given",
+  },
+  {
     name: "until",
     value: "WHEN",
     help: "Where to stop: EVENT[:N] (the Nth such event), symbol:NAME (first instruction of NAME), return:NAME (just after NAME returned)",

@@ -18,7 +18,8 @@ export interface AttributeSchema {
 export const LAUNCH_ATTRIBUTES: Readonly<Record<string, AttributeSchema>> = {
   program: {
     type: "string",
-    description: "A bundled boot program (such as early-fault), or the path of an x86-64 ELF kernel image",
+    description:
+      "A bundled boot program (such as early-fault), or the path of a kernel image: an x86 ELF file, or a bzImage",
     default: "early-fault",
   },
   image: {

@@ -167,10 +167,3 @@ describe("a paravirtual domain", () => {
     expect(() => bootImage(whole, { ...asked, cmdline: "x".repeat(1024) })).toThrow(/command line/);
   });
 });
-
-test("a bzImage, which is not supported yet, is named", () => {
-  const bzImage = new Uint8Array(1024);
-  bzImage.set([0x48, 0x64, 0x72, 0x53], 0x202);
-  expect(() => bootImage(bzImage)).toThrow(ImageError);
-  expect(() => bootImage(bzImage)).toThrow(/a bzImage, which is not supported yet/);
-});

@@ -200,7 +200,7 @@ describe("A feature of translation and addresses", () => {
 
 describe("A feature that is not implemented", () => {
   const CODES: Partial<Record<FeatureName, string>> = {
-    fpu: "db e3",
+    fpu: "d9 fe",
     sep: "0f 34",
     mmx: "0f 77",
     fxsr: "0f ae 07",

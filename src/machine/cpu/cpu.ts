@@ -118,6 +118,8 @@ export class Cpu implements MmuHost {
   cr3 = 0n;
   cr4 = 0;
   efer = 0;
+  /** The x87 control word; after power-up as SDM vol. 3A, table 9-1, has it. */
+  fpuControl = 0x40;
   readonly dr = [0n, 0n, 0n, 0n, 0n, 0n, 0xffff0ff0n, 0x400n];
   /** What the time-stamp counter is ahead of the instruction count. */
   tscOffset = 0n;

@@ -12,6 +12,7 @@ import { CMPXCHG } from "./cmpxchg";
 import { undefinedOpcode } from "./family";
 import { FAR } from "./far";
 import { FLAG_OPS } from "./flagOps";
+import { FPU_CONTROL } from "./fpuControl";
 import { IO } from "./io";
 import { MOVE } from "./move";
 import { MULTIPLY } from "./multiply";
@@ -46,6 +47,7 @@ for (const family of [
   STRING,
   CMPXCHG,
   FLAG_OPS,
+  FPU_CONTROL,
   IO,
   SYSTEM,
 ]) {
