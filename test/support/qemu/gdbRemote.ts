@@ -26,6 +26,8 @@ interface Waiting {
 
 /** Bytes of memory in one request: twice as many digits, which QEMU's packets of 4096 bytes hold. */
 const MEMORY_CHUNK = 1024;
+/** Steps without an effect before a target counts as one that stands still. */
+const MOST_EMPTY_STEPS = 8;
 const DOLLAR = 0x24;
 const HASH = 0x23;
 const INTERRUPT = 0x03;
@@ -35,6 +37,8 @@ export class GdbRemote {
   private waiting: Waiting | undefined;
   private closed: string | undefined;
   private physical = false;
+  /** The answer to `g` since the target stands. */
+  private raw: string | undefined;
   private places: ReadonlyMap<string, RegisterPlace> = new Map();
 
   private constructor(private readonly socket: Socket) {
@@ -62,7 +66,7 @@ export class GdbRemote {
 
   /** The registers now. @throws RemoteError */
   async registers(): Promise<RemoteRegisters> {
-    const bytes = Buffer.from(await this.request("g"), "hex");
+    const bytes = Buffer.from(await this.rawRegisters(), "hex");
     const registers: Record<string, bigint> = {};
     for (const [name, { offset, bytes: size }] of this.places) {
       if (offset + size > bytes.length) break;
@@ -81,9 +85,22 @@ export class GdbRemote {
     await this.expectOk(`z1,${address.toString(16)},1`);
   }
 
-  /** Executes one instruction, past a breakpoint on it. @throws RemoteError */
+  /** Executes one instruction or iteration, past a breakpoint on it, or nothing. @throws RemoteError */
   async step(): Promise<void> {
     await this.stopped(this.request("s"));
+  }
+
+  /**
+   * The same, but until something happened: QEMU's stub also calls it a step when nothing but its interrupt
+   * controller was looked after, which a timer asks for at any time.
+   */
+  async advance(): Promise<void> {
+    const before = await this.rawRegisters();
+    for (let tries = 0; tries < MOST_EMPTY_STEPS; tries++) {
+      await this.step();
+      if ((await this.rawRegisters()) !== before) return;
+    }
+    throw new RemoteError(`the target stands still however often it is stepped`);
   }
 
   /**
@@ -92,7 +109,7 @@ export class GdbRemote {
    * @throws RemoteError, also where the time is over
    */
   async continue(milliseconds = 60_000): Promise<void> {
-    await this.step();
+    await this.advance();
     await this.continueHere(milliseconds);
   }
 
@@ -130,6 +147,11 @@ export class GdbRemote {
         `M${(address + done).toString(16)},${part.length.toString(16)}:${part.toString("hex")}`,
       );
     }
+  }
+
+  private async rawRegisters(): Promise<string> {
+    this.raw ??= await this.request("g");
+    return this.raw;
   }
 
   private async read(physical: boolean, address: bigint, length: number): Promise<Buffer> {
@@ -173,6 +195,7 @@ export class GdbRemote {
 
   /** T and S are stops by a signal; W and X the end of the target. */
   private async stopped(reply: Promise<string>): Promise<void> {
+    this.raw = undefined;
     const answer = await reply;
     if (!/^[TS]/.test(answer)) throw new RemoteError(`the target ended: ${answer}`);
   }
