@@ -9,6 +9,7 @@ const USAGE = `npm run lockstep -- [--kernel VMLINUX] [options]
   --our-cpu MODEL   our machine's, where its name is another
   --cmdline TEXT    nokaslr
   --from SYMBOL     begin at the first entry of a function
+  --until SYMBOL    end at the return of a function, and compare page tables there; init_mem_mapping
   --steps N         instructions compared one by one; 100000
   --samples N       moments compared behind them; 1000
   --differences N   answers of CPUID, RDMSR and IN that may differ until it ends; 1`;
@@ -20,6 +21,7 @@ const OPTIONS = {
   "our-cpu": { type: "string" },
   cmdline: { type: "string", default: "nokaslr" },
   from: { type: "string" },
+  until: { type: "string", default: "init_mem_mapping" },
   steps: { type: "string", default: "100000" },
   samples: { type: "string", default: "1000" },
   differences: { type: "string", default: "1" },
@@ -37,15 +39,22 @@ try {
   if (missing !== undefined) throw new Error(missing);
   const path = values.kernel ?? tools.vmlinuxPaths()[0];
   if (path === undefined) throw new Error("there is no kernel: npm run kernels -- --debug fetches one");
-  const { memory, cpu, cmdline, from } = values;
+  const { memory, cpu, cmdline, from, until } = values;
   const options = {
-    ...{ memory, cpu, cmdline },
+    ...{ memory, cpu, cmdline, until },
     ...(values["our-cpu"] === undefined ? {} : { ourCpu: values["our-cpu"] }),
     ...(from === undefined ? {} : { from }),
-    ...{ steps: count("steps", values), samples: count("samples", values), differences: count("differences", values) },
+    ...{
+      steps: count("steps", values),
+      samples: count("samples", values),
+      differences: count("differences", values),
+    },
   };
-  const result = await tools.lockstep(tools.readKernel(path), options, ({ moment, rip, symbol, instruction, what }) =>
-    console.log(`${moment}: 0x${rip.toString(16)} ${symbol}: ${instruction}: ${what}`),
+  const result = await tools.lockstep(
+    tools.readKernel(path),
+    options,
+    ({ moment, rip, symbol, instruction, what }) =>
+      console.log(`${moment}: 0x${rip.toString(16)} ${symbol}: ${instruction}: ${what}`),
   );
   const { steps, samples, times, questions, findings } = result;
   console.log(

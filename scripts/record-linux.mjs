@@ -28,7 +28,8 @@ const OPTIONS = {
 const RECORDED = [
   ...["256M", "2560M", "4G", "6G", "12G"].map((memory) => ["amd64", memory, "qemu64"]),
   ...["256M", "4G", "6G"].map((memory) => ["amd64", memory, "max,la57=off"]),
-  ["cloud-amd64", "4G", "qemu64"],
+  ...["256M", "4G", "6G"].map((memory) => ["cloud-amd64", memory, "qemu64"]),
+  ["cloud-amd64", "4G", "max,la57=off"],
 ];
 
 try {

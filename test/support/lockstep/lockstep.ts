@@ -7,13 +7,15 @@
  * instruction for the same time, or have parted.
  */
 import { pvhEntry } from "../../../src/boot/pvh";
+import { type DescribedTables, describeTables } from "../linux/describeTables";
 import type { Kernel } from "../linux/kernels";
 import { wipeLowMemory } from "../linux/wipeLow";
 import { QemuMachine } from "../qemu/qemuMachine";
+import { looking, pagingStateOf } from "../qemu/remoteMemory";
 import { Entered, functionsOf, type KernelFunction } from "./functions";
 import { factsOf, type InstructionFacts, sitesIn, textOf } from "./instruction";
 import { EndError, OurMachine } from "./ours";
-import { type Difference, differences, type State, STATUS_FLAGS } from "./state";
+import { type Difference, differences, STATUS_FLAGS, type State } from "./state";
 
 export interface LockstepOptions {
   /** As QEMU reads it: "4G". */
@@ -28,6 +30,8 @@ export interface LockstepOptions {
   readonly samples: number;
   /** Symbol whose first entry is gone to before instructions are compared one by one; the PVH entry unless given. */
   readonly from?: string;
+  /** Function whose return ends it; page tables are compared there. */
+  readonly until: string;
   /** Differences of single answers (CPUID, RDMSR, IN) after which it ends; both go on with QEMU's until then. */
   readonly differences: number;
 }
@@ -57,10 +61,12 @@ export interface LockstepResult {
 /** REP iterations that are compared one by one; longer ones are compared at their ends. */
 const SHORT_REPEAT = 64n;
 /** Entered functions that have breakpoints for samples at a time, and hits after which another takes the place. */
-const WATCHED = 6;
+const WATCHED = 12;
 const HITS = 2;
 /** Instructions compared behind a sample: what sets the flags shows that they are right. */
 const BEHIND_SAMPLE = 4;
+
+const RSP = 4;
 
 const hex = (value: bigint) => `0x${value.toString(16)}`;
 
@@ -73,7 +79,7 @@ export async function lockstep(
   const entry = pvhEntry(kernel.image);
   if (entry === undefined) throw new Error(`${kernel.path} has no PVH note`);
   const { memory, cpu, ourCpu = cpu, cmdline } = options;
-  const ours = new OurMachine(kernel, { memory: bytesOf(memory), cpu: ourCpu, cmdline });
+  const ours = new OurMachine(kernel, { memory, cpu: ourCpu, cmdline });
   const qemu = await QemuMachine.start({ kernel: kernel.path, memory, cpu, cmdline });
   try {
     await qemu.gdb.setBreakpoint(entry);
@@ -94,8 +100,10 @@ class Lockstep {
   private readonly entered: Entered;
   /** Breakpoints that both sides have. */
   private readonly common = new Set<bigint>();
-  /** Functions among them that are samples, with how often each was hit. */
+  /** Functions among them that are samples, with how often each was hit; those watched longest first. */
   private readonly watched = new Map<bigint, number>();
+  /** Where the function of `until` returns to, once it was entered, with RSP there. */
+  private end: { readonly address: bigint; readonly rsp: bigint } | undefined;
   private readonly counts = { steps: 0, samples: 0, times: 0, questions: 0 };
   private random = 1;
   private lastSample = "the entry";
@@ -118,6 +126,7 @@ class Lockstep {
       if (this.options.from !== undefined) await this.goTo(this.options.from);
       await this.stepAll();
       await this.sampleAll();
+      await this.compareTables();
     } catch (error) {
       if (!(error instanceof Finished) && !(error instanceof EndError)) throw error;
       if (error instanceof EndError) this.find("the end", this.ours.cpu.rip, this.text(), error.message);
@@ -141,7 +150,8 @@ class Lockstep {
     await this.enterHere();
     const facts = factsOf(ours.code, rip, this.bitness, this.counter());
     const text = this.textLater(facts);
-    if (facts.kind === "repeat" && this.repeatsLeft() > SHORT_REPEAT) await this.passRepeat(rip + BigInt(facts.length));
+    if (facts.kind === "repeat" && this.repeatsLeft() > SHORT_REPEAT)
+      await this.passRepeat(rip + BigInt(facts.length));
     else {
       await qemu.gdb.advance();
       ours.step();
@@ -179,21 +189,43 @@ class Lockstep {
 
   /** The first entry of a function, by name. */
   private async goTo(name: string): Promise<void> {
-    const address = this.ours.target.symbols.addressOf(name);
-    if (address === undefined) throw new Error(`the kernel has no symbol ${name}`);
-    while (this.ours.cpu.rip !== address) await this.sample();
+    const address = this.addressOf(name);
+    while (this.ours.cpu.rip !== address)
+      await this.sample((at) => at === address || this.entered.unseen.has(at));
   }
 
+  /** As many as there are, or until the end; then to the end without any. */
   private async sampleAll(): Promise<void> {
-    const before = this.counts.samples;
-    while (this.counts.samples - before < this.options.samples) await this.sample();
+    const { counts, options, entered } = this;
+    while (!this.atEnd()) {
+      if (counts.samples < options.samples) await this.sample();
+      else await this.sample((address) => address === this.untilAddress && entered.unseen.has(address));
+    }
+  }
+
+  private get untilAddress(): bigint {
+    return this.addressOf(this.options.until);
+  }
+
+  /** Whether the function of `until` has returned. */
+  private atEnd(): boolean {
+    const { cpu } = this.ours;
+    return this.end !== undefined && cpu.rip === this.end.address && cpu.getRegister(RSP) === this.end.rsp;
+  }
+
+  private addressOf(name: string): bigint {
+    const address = this.ours.target.symbols.addressOf(name);
+    if (address === undefined) throw new Error(`the kernel has no symbol ${name}`);
+    return address;
   }
 
   /** To the next breakpoint of ours, which has to be the next of QEMU too. */
-  private async sample(): Promise<void> {
+  private async sample(
+    stopsAt: (address: bigint) => boolean = (address) => this.entered.unseen.has(address),
+  ): Promise<void> {
     const { ours, qemu, counts } = this;
     await this.enterHere();
-    ours.continue(this.common, (address) => this.entered.unseen.has(address));
+    ours.continue(this.common, stopsAt);
     const { rip } = ours.cpu;
     const passing = !this.common.has(rip);
     if (passing) await qemu.gdb.setBreakpoint(rip);
@@ -209,11 +241,11 @@ class Lockstep {
     const moment = `sample ${counts.samples}, after ${this.lastSample},`;
     await this.compare(moment, undefined, STATUS_FLAGS);
     this.lastSample = this.place(rip);
-    if (process.env.TRACE) console.log(moment, this.lastSample, ours.target.machine.instructions, passing);
     if (this.entered.unseen.has(rip) || this.watched.has(rip)) counts.samples++;
     await this.enter(this.entered.at(rip));
     await this.turnWatch(rip);
-    for (let i = 0; i < BEHIND_SAMPLE; i++) await this.step(moment);
+    if (rip === this.untilAddress) await this.watchReturn();
+    for (let i = 0; i < BEHIND_SAMPLE && !this.atEnd(); i++) await this.step(moment);
   }
 
   /** The next instruction is one of a function that counts as entered. */
@@ -221,6 +253,16 @@ class Lockstep {
     const { target, cpu } = this.ours;
     const linked = target.symbols.linkedOf(cpu.rip);
     if (linked !== undefined) await this.enter(this.entered.at(linked));
+  }
+
+  /** At the entry of the function of `until`: its return address is on top of the stack. */
+  private async watchReturn(): Promise<void> {
+    const { target, cpu } = this.ours;
+    const rsp = cpu.getRegister(RSP);
+    const bytes = target.readExactly(rsp, 8);
+    if (bytes === undefined) throw new Error(`the stack of ${this.options.until} is not mapped`);
+    this.end = { address: Buffer.from(bytes).readBigUInt64LE(), rsp: rsp + 8n };
+    await this.addCommon(this.end.address);
   }
 
   /** Puts breakpoints on what a function asks of the machine. */
@@ -237,22 +279,30 @@ class Lockstep {
     await this.qemu.gdb.setBreakpoint(address);
   }
 
-  /** After some hits, or where there are too few, another function is watched. */
+  /** Another function is watched after some hits of one, and in place of the one that was watched longest. */
   private async turnWatch(rip: bigint): Promise<void> {
-    const hits = this.watched.get(rip);
-    if (hits !== undefined && hits + 1 >= HITS) {
-      this.watched.delete(rip);
-      this.common.delete(rip);
-      await this.qemu.gdb.removeBreakpoint(rip);
-    } else if (hits !== undefined) this.watched.set(rip, hits + 1);
-    const { seen } = this.entered;
-    for (let tries = 0; this.watched.size < WATCHED && tries < WATCHED; tries++) {
+    const { watched, entered } = this;
+    const hits = watched.get(rip);
+    if (hits !== undefined) watched.set(rip, hits + 1);
+    if (hits !== undefined && hits + 1 >= HITS) await this.unwatch(rip);
+    else if (watched.size === WATCHED) {
+      const [longest] = watched.keys();
+      await this.unwatch(longest);
+    }
+    const { seen } = entered;
+    for (let tries = 0; watched.size < WATCHED && tries < WATCHED && seen.length > 0; tries++) {
       this.random = (Math.imul(this.random, 1664525) + 1013904223) >>> 0;
-      const { start } = seen[this.random % seen.length] ?? { start: rip };
+      const { start } = seen[Math.floor((this.random / 2 ** 32) * seen.length)];
       if (this.common.has(start)) continue;
-      this.watched.set(start, 0);
+      watched.set(start, 0);
       await this.addCommon(start);
     }
+  }
+
+  private async unwatch(address: bigint): Promise<void> {
+    this.watched.delete(address);
+    this.common.delete(address);
+    await this.qemu.gdb.removeBreakpoint(address);
   }
 
   // --- comparing ---
@@ -274,6 +324,22 @@ class Lockstep {
       this.find(moment, before?.rip ?? ours.cpu.rip, before?.text() ?? this.text(), valuesOf(real));
     const goesOn = kind === "time" || kind === "question" || real.length === 0;
     if (!goesOn || this.findings.length >= this.options.differences || !ours.adopt(all)) throw new Finished();
+  }
+
+  /** Both sides' tables, with everything that is in their pages. */
+  private async compareTables(): Promise<void> {
+    const { machine } = this.ours.target;
+    const state = pagingStateOf(await this.qemu.gdb.registers());
+    const theirs = await looking(this.qemu.gdb, (memory) => describeTables(state, memory));
+    const ours = describeTables(machine.pagingState, machine.memory);
+    const linesOf = ({ rows, tables }: DescribedTables) =>
+      [...rows, ...tables].map((row) => JSON.stringify(row));
+    const [mine, others] = [linesOf(ours), linesOf(theirs)];
+    const only = (these: string[], those: string[]) =>
+      these.filter((line) => !those.includes(line)).join(" ");
+    if (only(mine, others) === "" && only(others, mine) === "") return;
+    const what = `page tables: only ours ${only(mine, others)}; only QEMU ${only(others, mine)}`;
+    this.find("the end", machine.cpu.rip, this.text(), what);
   }
 
   private find(moment: string, rip: bigint, instruction: string, what: string): void {
@@ -306,13 +372,7 @@ class Lockstep {
 }
 
 function valuesOf(found: readonly Difference[]): string {
-  return found.map(({ register, ours, theirs }) => `${register} ours ${hex(ours)} QEMU ${hex(theirs)}`).join(", ");
+  return found
+    .map(({ register, ours, theirs }) => `${register} ours ${hex(ours)} QEMU ${hex(theirs)}`)
+    .join(", ");
 }
-
-/** A size as QEMU reads it. */
-function bytesOf(text: string): number {
-  const match = /^(\d+)([MG])$/.exec(text);
-  if (match === null) throw new Error(`"${text}" is no size of memory: write 256M or 4G`);
-  return Number(match[1]) * (match[2] === "G" ? 2 ** 30 : 2 ** 20);
-}
-

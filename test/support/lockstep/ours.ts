@@ -1,11 +1,9 @@
 /** Our machine as one of the two that go in lockstep. */
-import { bootImage } from "../../../src/boot/boot";
-import { parseCpu } from "../../../src/machine/cpu/model";
 import type { MachineEvent } from "../../../src/machine/events";
 import type { RunResult } from "../../../src/machine/machine";
 import type { Target } from "../../../src/target/target";
-import { targetOf } from "../../../src/target/launch";
 import type { Kernel } from "../linux/kernels";
+import { type OurBootOptions, ourBoot } from "../linux/ourBoot";
 import { adopt, type Difference, type State, stateOf } from "./state";
 
 /** Our machine has come to its end; the message says how. */
@@ -20,19 +18,9 @@ export class OurMachine {
   /** Functions at whose first instruction `continue` stops; others of `setFunctions` are passed. */
   private stopsAt: (address: bigint) => boolean = () => false;
 
-  /** At the PVH entry. @param memory bytes. @param cpu as `parseCpu` reads it */
-  constructor(kernel: Kernel, options: { memory: number; cpu: string; cmdline: string }) {
-    const cpu = parseCpu(options.cpu);
-    const boot = bootImage(kernel.image.bytes, {
-      memory: options.memory,
-      cmdline: options.cmdline,
-      entry: "pvh",
-      vendor: cpu.vendor,
-      maxPhysicalBits: cpu.maxPhysicalBits,
-      pages1G: cpu.features.pdpe1gb,
-      nx: cpu.features.nx,
-    });
-    this.target = targetOf(boot, cpu, "max", kernel.path);
+  /** At the PVH entry. */
+  constructor(kernel: Kernel, options: OurBootOptions) {
+    this.target = ourBoot(kernel, options);
     const { machine } = this.target;
     machine.want(["page-fault", "exception", "milestone"]);
     machine.onEvent = (event) => event.event !== "milestone" || this.stopsAt(event.rip);

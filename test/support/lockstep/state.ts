@@ -69,6 +69,7 @@ const ADOPTABLE = new Set<string>([...GENERAL, "rip", "eflags", "cr2"]);
 /** Makes what differs equal. @returns false where that is not possible */
 export function adopt(cpu: Cpu, found: readonly Difference[]): boolean {
   if (!found.every(({ register }) => ADOPTABLE.has(register))) return false;
-  for (const { register, theirs } of found) findRegister(OUR_NAMES[register] ?? register)!.write!(cpu, theirs);
+  for (const { register, theirs } of found)
+    findRegister(OUR_NAMES[register] ?? register)!.write!(cpu, theirs);
   return true;
 }
