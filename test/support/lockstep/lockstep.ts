@@ -62,7 +62,7 @@ export interface LockstepResult {
 const SHORT_REPEAT = 64n;
 /** Entered functions that have breakpoints for samples at a time, and hits after which another takes the place. */
 const WATCHED = 12;
-const HITS = 2;
+const HITS = 4;
 /** Instructions compared behind a sample: what sets the flags shows that they are right. */
 const BEHIND_SAMPLE = 4;
 
@@ -137,7 +137,7 @@ class Lockstep {
   // --- one by one ---
 
   private async stepAll(): Promise<void> {
-    while (this.counts.steps < this.options.steps) {
+    while (this.counts.steps < this.options.steps && !this.atEnd()) {
       await this.step(`instruction ${this.counts.steps}`);
       this.counts.steps++;
     }
@@ -166,7 +166,7 @@ class Lockstep {
     if (!this.common.has(next)) await qemu.gdb.setBreakpoint(next);
     await qemu.gdb.continue();
     if (!this.common.has(next)) await qemu.gdb.removeBreakpoint(next);
-    ours.continue([next]);
+    ours.continue([...this.common, next]);
   }
 
   /** QEMU takes a step of its own to leave a repeated instruction after its last iteration, ours leaves with it. */
@@ -190,17 +190,19 @@ class Lockstep {
   /** The first entry of a function, by name. */
   private async goTo(name: string): Promise<void> {
     const address = this.addressOf(name);
-    while (this.ours.cpu.rip !== address)
-      await this.sample((at) => at === address || this.entered.unseen.has(at));
+    while (this.ours.cpu.rip !== address) {
+      if (this.atEnd()) throw new Error(`${name} is not entered before ${this.options.until} returns`);
+      await this.sample();
+    }
   }
 
-  /** As many as there are, or until the end; then to the end without any. */
   private async sampleAll(): Promise<void> {
-    const { counts, options, entered } = this;
-    while (!this.atEnd()) {
-      if (counts.samples < options.samples) await this.sample();
-      else await this.sample((address) => address === this.untilAddress && entered.unseen.has(address));
-    }
+    while (!this.atEnd()) await this.sample();
+  }
+
+  /** Once there are enough, only first entries are stopped at, for what the functions ask of the machine. */
+  private get sampling(): boolean {
+    return this.counts.samples < this.options.samples;
   }
 
   private get untilAddress(): bigint {
@@ -220,12 +222,10 @@ class Lockstep {
   }
 
   /** To the next breakpoint of ours, which has to be the next of QEMU too. */
-  private async sample(
-    stopsAt: (address: bigint) => boolean = (address) => this.entered.unseen.has(address),
-  ): Promise<void> {
+  private async sample(): Promise<void> {
     const { ours, qemu, counts } = this;
     await this.enterHere();
-    ours.continue(this.common, stopsAt);
+    ours.continue(this.common, (address) => this.entered.unseen.has(address));
     const { rip } = ours.cpu;
     const passing = !this.common.has(rip);
     if (passing) await qemu.gdb.setBreakpoint(rip);
@@ -241,10 +241,9 @@ class Lockstep {
     const moment = `sample ${counts.samples}, after ${this.lastSample},`;
     await this.compare(moment, undefined, STATUS_FLAGS);
     this.lastSample = this.place(rip);
-    if (this.entered.unseen.has(rip) || this.watched.has(rip)) counts.samples++;
-    await this.enter(this.entered.at(rip));
+    if (this.sampling && (this.entered.unseen.has(rip) || this.watched.has(rip))) counts.samples++;
+    await this.enterHere();
     await this.turnWatch(rip);
-    if (rip === this.untilAddress) await this.watchReturn();
     for (let i = 0; i < BEHIND_SAMPLE && !this.atEnd(); i++) await this.step(moment);
   }
 
@@ -253,6 +252,7 @@ class Lockstep {
     const { target, cpu } = this.ours;
     const linked = target.symbols.linkedOf(cpu.rip);
     if (linked !== undefined) await this.enter(this.entered.at(linked));
+    if (cpu.rip === this.untilAddress && this.end === undefined) await this.watchReturn();
   }
 
   /** At the entry of the function of `until`: its return address is on top of the stack. */
@@ -267,8 +267,12 @@ class Lockstep {
 
   /** Puts breakpoints on what a function asks of the machine. */
   private async enter(parts: readonly KernelFunction[]): Promise<void> {
+    const { symbols, memory } = this.ours.target;
     for (const { start, end } of parts) {
-      const code = this.ours.target.readLinear(start, Number(end - start));
+      // The linked address may not be mapped yet.
+      const physical = symbols.physicalOf(start);
+      if (physical === undefined) continue;
+      const code = memory.readBytes(physical, Number(end - start));
       for (const site of sitesIn(code, start)) await this.addCommon(site);
     }
   }
@@ -289,6 +293,8 @@ class Lockstep {
       const [longest] = watched.keys();
       await this.unwatch(longest);
     }
+    if (!this.sampling) for (const address of [...watched.keys()]) await this.unwatch(address);
+    if (!this.sampling) return;
     const { seen } = entered;
     for (let tries = 0; watched.size < WATCHED && tries < WATCHED && seen.length > 0; tries++) {
       this.random = (Math.imul(this.random, 1664525) + 1013904223) >>> 0;
