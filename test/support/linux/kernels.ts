@@ -42,8 +42,14 @@ export function vmlinuxPaths(): string[] {
 /** A fetched kernel by its file's name and build-id, or why there is none. */
 export function findKernel(name: string, buildId: string): Kernel | string {
   const path = vmlinuxPaths().find((each) => each.endsWith(`/${name}`));
-  if (path === undefined) return `${name} is not in ${kernelCache()}: npm run kernels -- --debug fetches it`;
+  if (path === undefined) return `${name} is not in ${kernelCache()}: ${fetching(name)} fetches it`;
   const kernel = readKernel(path);
   if (kernel.buildId === buildId) return kernel;
   return `${path} has the build-id ${kernel.buildId}, and the recording was made of ${buildId}`;
+}
+
+/** What fetches a kernel of Debian's by its file's name. */
+function fetching(name: string): string {
+  const [, release, flavour] = /^vmlinux-(\d[\d.]*-\d+)-(.+)$/.exec(name) ?? [];
+  return `npm run kernels -- --debug${release === undefined ? "" : ` --release ${release} ${flavour}`}`;
 }

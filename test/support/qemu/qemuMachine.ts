@@ -26,12 +26,17 @@ export function qemuMissing(): string | undefined {
 }
 
 export class QemuMachine {
+  /** Whoever ends without `stop` leaves no QEMU behind. */
+  private readonly killAtExit = () => this.child.kill("SIGKILL");
+
   private constructor(
-    private readonly process: ChildProcess,
+    private readonly child: ChildProcess,
     private readonly folder: string,
     readonly gdb: GdbRemote,
     readonly qmp: Qmp,
-  ) {}
+  ) {
+    process.once("exit", this.killAtExit);
+  }
 
   /** Starts QEMU without a network, stopped at reset. @throws RemoteError where it does not come up */
   static async start(options: QemuOptions): Promise<QemuMachine> {
@@ -39,7 +44,7 @@ export class QemuMachine {
     const gdbPath = join(folder, "gdb");
     const qmpPath = join(folder, "qmp");
     const { kernel, memory, cpu, cmdline } = options;
-    const process = spawn(
+    const child = spawn(
       QEMU,
       [
         ...[
@@ -62,17 +67,17 @@ export class QemuMachine {
       { stdio: ["ignore", "ignore", "pipe"] },
     );
     let complaint = "";
-    process.on("error", (error) => {
+    child.on("error", (error) => {
       complaint = error.message;
     });
-    process.stderr?.on("data", (data) => {
+    child.stderr?.on("data", (data) => {
       complaint += data;
     });
     try {
-      await socketsOf(process, [gdbPath, qmpPath], () => complaint);
-      return new QemuMachine(process, folder, await GdbRemote.connect(gdbPath), await Qmp.connect(qmpPath));
+      await socketsOf(child, [gdbPath, qmpPath], () => complaint);
+      return new QemuMachine(child, folder, await GdbRemote.connect(gdbPath), await Qmp.connect(qmpPath));
     } catch (error) {
-      process.kill("SIGKILL");
+      child.kill("SIGKILL");
       rmSync(folder, { recursive: true, force: true });
       throw error;
     }
@@ -80,24 +85,25 @@ export class QemuMachine {
 
   /** Ends QEMU, whatever it does. */
   async stop(): Promise<void> {
-    const { process } = this;
+    const { child } = this;
     const ended = new Promise<void>((resolve) => {
-      if (process.exitCode !== null || process.signalCode !== null) resolve();
-      else process.once("exit", () => resolve());
+      if (child.exitCode !== null || child.signalCode !== null) resolve();
+      else child.once("exit", () => resolve());
     });
     this.gdb.close();
     this.qmp.close();
-    process.kill("SIGKILL");
+    child.kill("SIGKILL");
+    process.off("exit", this.killAtExit);
     await ended;
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
 
 /** Waits until QEMU has made its sockets. */
-async function socketsOf(process: ChildProcess, paths: string[], complaint: () => string): Promise<void> {
+async function socketsOf(child: ChildProcess, paths: string[], complaint: () => string): Promise<void> {
   for (let tries = 0; tries < 500; tries++) {
     if (paths.every((path) => existsSync(path))) return;
-    if (process.exitCode !== null || process.pid === undefined) break;
+    if (child.exitCode !== null || child.pid === undefined) break;
     await sleep(20);
   }
   throw new RemoteError(`QEMU did not start: ${complaint().trim() || "it made no socket for its GDB stub"}`);
