@@ -20,6 +20,8 @@ export interface RunRequest {
   cmdline?: string;
   /** Path of the file. */
   initrd?: string;
+  /** Path of a file with the image's names. */
+  symbols?: string;
   entry: EntryMethod;
   until?: Until;
   /** Instructions; Infinity where there is no limit. */
@@ -126,6 +128,7 @@ function runRequest(program: string, values: Values): RunRequest {
     settings: parseSettings(list("set")),
     ...given("cmdline", text("cmdline")),
     ...given("initrd", text("initrd")),
+    ...given("symbols", text("symbols")),
     entry: parseEntry(text("entry") ?? "auto"),
     ...given("until", map(text("until"), parseUntil)),
     maxInstructions:
