@@ -9,7 +9,6 @@ import { type ElfHeaders, ElfImage, EM_X86_64, ET_EXEC, parseElf } from "../symb
 import { Symbols } from "../symbols/symbols";
 import type { Domain } from "../xen/domain";
 import { type BzImage, isBzImage, parseBzImage } from "./bzImage";
-import { decompressPayload } from "./decompress/decompress";
 import { bootElfEntry } from "./elfEntry";
 import { chooseEntry, type ElfEntry, type EntryMethod, type SupportedEntry } from "./entry";
 import { ImageError, UsageError } from "./errors";
@@ -20,6 +19,7 @@ import { bootLinux64Compressed, checkAlignment, loadCompressed } from "./linux64
 import { type LoadedImage, loadImage } from "./load";
 import { checkPhysicalBits, type E820Entry, type MemoryMap, parseE820, pcMemoryMap } from "./memoryMap";
 import { bootMultiboot, flatMultibootImage, multibootImage } from "./multiboot";
+import { decompressPayload } from "./payload";
 import type { BootProgram, Milestone, SymbolPatch } from "./programs/program";
 import { bootPvh, pvhRelocatable } from "./pvh";
 import { type SparseFile, wholeFile } from "./ramdisk";

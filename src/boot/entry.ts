@@ -1,7 +1,7 @@
 /** How an image is entered: what the user asked for, or the best of what the image offers. */
 import { type ElfImage, PT_LOAD } from "../symbols/elf";
-import { hasMultibootHeader } from "./multiboot";
 import { UsageError } from "./errors";
+import { hasMultibootHeader } from "./multiboot";
 import { pvhEntry } from "./pvh";
 import { isXenPv } from "./xenPv";
 

@@ -1,8 +1,8 @@
 /** Sizes and physical addresses as users write them; all are read exactly or refused. */
-import { hex } from "../symbols/cursor";
+import { hex } from "../bytes/cursor";
 import { UsageError } from "./errors";
 
-export { hex } from "../symbols/cursor";
+export { hex } from "../bytes/cursor";
 
 export const KIB = 2 ** 10;
 export const MIB = 2 ** 20;

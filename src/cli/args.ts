@@ -21,6 +21,8 @@ export interface RunRequest {
   cmdline?: string;
   /** Path of the file. */
   initrd?: string;
+  /** Path of a file with the image's names. */
+  symbols?: string;
   entry: EntryMethod;
   /** Physical address of the lowest segment. */
   load?: number;
@@ -129,6 +131,7 @@ function runRequest(program: string, values: Values): RunRequest {
     settings: parseSettings(list("set")),
     ...given("cmdline", text("cmdline")),
     ...given("initrd", text("initrd")),
+    ...given("symbols", text("symbols")),
     entry: parseEntry(text("entry") ?? "auto"),
     ...given(
       "load",

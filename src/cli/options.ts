@@ -26,6 +26,11 @@ export const RUN_OPTIONS = [
   },
   { name: "cmdline", value: "TEXT", help: "Kernel command line" },
   { name: "initrd", value: "FILE", help: "Initial RAM disk" },
+  {
+    name: "symbols",
+    value: "FILE",
+    help: "ELF file with the image's names and debugging information, where it was stripped; of the same build ID",
+  },
   { name: "entry", value: "METHOD", help: `How the image is entered: ${ENTRY_NAMES.join(", ")}` },
   {
     name: "load",

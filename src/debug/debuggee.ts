@@ -4,6 +4,7 @@ import { type RegisterDescription, writeRegister } from "../target/registers";
 import type { Target } from "../target/target";
 import { Disassembler } from "./disassembly";
 import type { LaunchSettings } from "./launch";
+import { Listings } from "./listings";
 import { RunControl, type StopPolicy } from "./run/runControl";
 import type { Stop } from "./run/stop";
 import { type SourceFiles, Sources } from "./sources";
@@ -36,6 +37,7 @@ export class Debuggee {
   readonly place: StepPlace;
   readonly sources: Sources;
   readonly disassembler: Disassembler;
+  readonly listings: Listings;
   readonly variables = new VariableStore();
   /** Why it stands still; undefined before its first stop and while it runs. */
   stop: Stop | undefined;
@@ -50,6 +52,7 @@ export class Debuggee {
     this.place = new StepPlace(target, this.stack);
     this.sources = new Sources({ ...world.bundledSources, ...settings.sourceFileMap }, world.files);
     this.disassembler = new Disassembler(target, () => settings.disassemblySyntax);
+    this.listings = new Listings(target, this.disassembler, this.sources);
     this.control = new RunControl(
       target.machine,
       world.policy,

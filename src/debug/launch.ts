@@ -22,6 +22,7 @@ const schema = v.looseObject({
   ),
   cmdline: v.optional(v.string("cmdline must be a text")),
   initrd: v.optional(v.string("initrd must be a path")),
+  symbols: v.optional(v.string("symbols must be the path of a file")),
   entry: v.optional(v.picklist(ENTRY_NAMES, `entry must be one of ${ENTRY_NAMES.join(", ")}`), "auto"),
   load: v.optional(
     v.pipe(
@@ -91,7 +92,7 @@ export function readLaunch(args: unknown): LaunchSettings {
       `the launch configuration has no attribute "${name}"; it has ${Object.keys(LAUNCH_ATTRIBUTES).join(", ")}`,
     );
   }
-  const { program, image, memory, cpu, settings, cmdline, initrd, entry, load, tlb } = given;
+  const { program, image, memory, cpu, settings, cmdline, initrd, symbols, entry, load, tlb } = given;
   const request: LaunchRequest = {
     program,
     settings: new Map(Object.entries(settings).map(([name, value]) => [name, textOf(value)])),
@@ -102,6 +103,7 @@ export function readLaunch(args: unknown): LaunchSettings {
     ...(cpu === undefined ? {} : { cpu }),
     ...(cmdline === undefined ? {} : { cmdline }),
     ...(initrd === undefined ? {} : { initrd }),
+    ...(symbols === undefined ? {} : { symbols }),
     ...(load === undefined ? {} : { load: Number(BigInt(load)) }),
   };
   const { stopOnEntry, noDebug, sourceFileMap, disassemblySyntax, stepGranularity } = given;

@@ -46,6 +46,12 @@ export const LAUNCH_ATTRIBUTES: Readonly<Record<string, AttributeSchema>> = {
   },
   cmdline: { type: "string", description: "The kernel command line" },
   initrd: { type: "string", description: "Path of the initial RAM disk" },
+  symbols: {
+    type: "string",
+    description:
+      "An ELF file with the names and debugging information of an image that was stripped of them: the vmlinux, or its .debug file, of the same build ID",
+    examples: ["/usr/lib/debug/boot/vmlinux-6.1.0"],
+  },
   entry: {
     type: "string",
     description: "How the image is entered",

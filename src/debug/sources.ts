@@ -1,6 +1,7 @@
 /**
  * Source files by two names: the one that debugging information gives, and the path where the user's editor has the
- * file. Prefixes are replaced; the longest that fits wins.
+ * file. Prefixes are replaced; the longest that fits wins. A build may have made names relative to its own folder
+ * ("arch/x86/mm/init.c"): the prefix "." stands for all of these.
  */
 import type { DebugProtocol } from "@vscode/debugprotocol";
 
@@ -28,15 +29,19 @@ export class Sources {
 
   /** The path on this machine of a file of the debugging information, whether it is there or not. */
   toPath(file: string): string {
-    for (const { from, to } of this.prefixes) if (isBelow(file, from)) return to + file.slice(from.length);
-    return file;
+    const name = plain(file);
+    for (const { from, to } of this.prefixes) {
+      if (from === ANY_RELATIVE && !isAbsolute(name)) return joined(to, name);
+      if (isBelow(name, from)) return joined(to, name.slice(from.length));
+    }
+    return name;
   }
 
   /** The names that debugging information may have for a path on this machine, the likeliest first. */
   toFiles(path: string): string[] {
     const wanted = plain(path);
     const found = this.prefixes.flatMap(({ from, to }) =>
-      isBelow(wanted, to) ? [from + wanted.slice(to.length)] : [],
+      isBelow(wanted, to) ? [replaced(from, wanted.slice(to.length))] : [],
     );
     return [...found, wanted];
   }
@@ -44,7 +49,8 @@ export class Sources {
   /** A source as the protocol has it; undefined where the file is not on this machine, so that disassembly is shown. */
   source(file: string): DebugProtocol.Source | undefined {
     const path = this.toPath(file);
-    if (!this.exists(path)) return undefined;
+    // What a relative path leads to depends on where this process was started.
+    if (!isAbsolute(path) || !this.exists(path)) return undefined;
     return { name: nameOf(path), path };
   }
 
@@ -63,10 +69,20 @@ export function nameOf(path: string): string {
   return path.slice(path.lastIndexOf("/") + 1);
 }
 
-/** Forward slashes, and a drive letter in lower case, on Windows. */
+/** The prefix of every relative name. */
+const ANY_RELATIVE = ".";
+
+/** Forward slashes where a path has Windows' ones, a drive letter in lower case, and no "./" before it. */
 function plain(path: string): string {
-  if (!/^[a-z]:[\\/]/i.test(path)) return path;
-  return path[0].toLowerCase() + path.slice(1).replaceAll("\\", "/");
+  const hasDrive = /^[a-z]:[\\/]/i.test(path);
+  const slashes =
+    hasDrive || (path.includes("\\") && !path.includes("/")) ? path.replaceAll("\\", "/") : path;
+  const named = slashes === "" || slashes === "./" ? ANY_RELATIVE : slashes.replace(/^(\.\/+)+(?=.)/, "");
+  return hasDrive ? named[0].toLowerCase() + named.slice(1) : named;
+}
+
+function isAbsolute(path: string): boolean {
+  return path.startsWith("/") || /^[a-z]:\//.test(path);
 }
 
 function withoutEnd(path: string): string {
@@ -74,5 +90,17 @@ function withoutEnd(path: string): string {
 }
 
 function isBelow(path: string, folder: string): boolean {
-  return path === folder || path.startsWith(`${folder}/`);
+  return path === folder || path.startsWith(folder.endsWith("/") ? folder : `${folder}/`);
+}
+
+/** A folder and what follows it in a path, with or without a slash between. */
+function joined(folder: string, rest: string): string {
+  const below = rest.replace(/^\//, "");
+  if (below === "") return folder;
+  return folder.endsWith("/") ? folder + below : `${folder}/${below}`;
+}
+
+/** The name that debugging information has for what lies below a mapped folder. */
+function replaced(from: string, rest: string): string {
+  return from === ANY_RELATIVE ? rest.replace(/^\//, "") : joined(from, rest);
 }

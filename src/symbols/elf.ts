@@ -4,9 +4,11 @@
  * Headers are read at once and checked against the file's length; contents are handed out as views into the file,
  * so that a file of hundreds of megabytes costs nothing but its headers.
  */
-import { Cursor, hex, ImageError } from "./cursor";
 
-export { ImageError } from "./cursor";
+import { Cursor, hex, ImageError } from "../bytes/cursor";
+import { decompressSection } from "./compressed";
+
+export { ImageError } from "../bytes/cursor";
 
 export const ET_REL = 1;
 export const ET_EXEC = 2;
@@ -24,7 +26,7 @@ export const SHT_STRTAB = 3;
 export const SHT_NOTE = 7;
 export const SHT_NOBITS = 8;
 
-const SHF_COMPRESSED = 0x800;
+const SHF_COMPRESSED = 0x800n;
 /** e_phnum: the number of program headers stands in section header 0. */
 const PN_XNUM = 0xffff;
 /** e_shstrndx: the index of the section-name table stands in section header 0. */
@@ -122,25 +124,22 @@ export class ElfImage implements ElfHeaders {
   }
 
   /**
-   * The contents of the first section of that name, not copied; empty for one without bytes in the file (SHT_NOBITS);
+   * The contents of the first section of that name; empty for one without bytes in the file (SHT_NOBITS);
    * undefined where there is no such section.
-   * @throws ImageError where it is compressed or lies outside of the file
+   * @throws ImageError where it lies outside of the file or cannot be decompressed
    */
   sectionData(name: string): Uint8Array | undefined {
     const section = this.section(name);
     return section === undefined ? undefined : this.dataOf(section);
   }
 
-  /** The contents of a section, not copied. @throws ImageError as `sectionData` */
+  /** The contents of a section, a view into the file unless they are compressed. @throws ImageError as `sectionData` */
   dataOf(section: ElfSection): Uint8Array {
     if (section.type === SHT_NOBITS) return this.bytes.subarray(0, 0);
-    if ((section.flags & BigInt(SHF_COMPRESSED)) !== 0n) {
-      throw new ImageError(
-        `section ${section.name} is compressed, which is not supported: decompress it with ` +
-          "objcopy --decompress-debug-sections",
-      );
-    }
-    return sliceOf(this.bytes, section.offset, section.size, `section ${section.name}`);
+    const bytes = sliceOf(this.bytes, section.offset, section.size, `section ${section.name}`);
+    return (section.flags & SHF_COMPRESSED) === 0n
+      ? bytes
+      : decompressSection(bytes, this.class === 64, section.name);
   }
 
   /** What the file holds of a segment, not copied. @throws ImageError where it lies outside of the file */

@@ -5,12 +5,10 @@
  * physical ones. So a linear address that lies in no linked segment is tried as a physical address of the image.
  */
 import type { DebugInfo, LineInfo } from "./debugInfo";
-import { DwarfDebugInfo } from "./dwarf/debugInfo";
-import { DwarfLines, type SourceLine } from "./dwarf/lines";
-import { dwarfSections } from "./dwarf/sections";
-import { Units } from "./dwarf/units";
-import { type ElfImage, ImageError, PT_LOAD, SHT_SYMTAB } from "./elf";
-import { ElfSymbols, type SymbolHit } from "./elfSymbols";
+import type { DwarfLines, SourceLine } from "./dwarf/lines";
+import type { ElfImage } from "./elf";
+import type { ElfSymbols, SymbolHit } from "./elfSymbols";
+import { partsOf } from "./fromElf";
 
 export type { SourceLine } from "./dwarf/lines";
 export type { SymbolHit } from "./elfSymbols";
@@ -37,7 +35,8 @@ export interface LoadedSection {
 
 /** What a facade is made of. */
 export interface SymbolsParts {
-  readonly symbols?: ElfSymbols | undefined;
+  /** Made when first asked for, where that costs something. */
+  readonly symbols?: ElfSymbols | (() => ElfSymbols | undefined) | undefined;
   readonly lines?: DwarfLines | undefined;
   readonly debug?: DebugInfo | undefined;
   /** Sections that are loaded. */
@@ -72,50 +71,24 @@ export class Symbols {
    * The symbols of a loaded ELF file. Throws nothing: what cannot be read is left out, see `problems`.
    * @param options.loadDelta physical load address minus the linked one (p_paddr), in bytes
    * @param options.machine of a paravirtual domain
+   * @param options.debugFile a file with the image's names and debugging information, made from the same link
    */
   static fromElf(
     elf: ElfImage,
-    options: { loadDelta: number; machine?: MachineMemory | undefined },
+    options: {
+      loadDelta: number;
+      machine?: MachineMemory | undefined;
+      debugFile?: ElfImage | undefined;
+    },
   ): Symbols {
-    const problems: Error[] = [];
-    const guarded = <T>(read: () => T): T | undefined => {
-      try {
-        return read();
-      } catch (error) {
-        if (!(error instanceof ImageError)) throw error;
-        problems.push(error);
-        return undefined;
-      }
-    };
-    const segments = elf.segments
-      .filter((segment) => segment.type === PT_LOAD)
-      .map(({ virtualAddress, physicalAddress, memorySize }) => ({
-        linear: virtualAddress,
-        physical: physicalAddress,
-        size: BigInt(memorySize),
-      }));
-    const symbols = guarded(() => symbolTable(elf));
-    const units = guarded(() => new Units(dwarfSections((name) => elf.sectionData(name))));
-    const hasDebugInfo = units !== undefined && (units.sections.info.bytes.length > 0 || hasFrames(units));
-    const sections = loadedSections(elf);
-    return new Symbols({
-      symbols,
-      lines: units === undefined ? undefined : new DwarfLines(units),
-      debug: hasDebugInfo
-        ? new DwarfDebugInfo(units, elf.class === 64 ? 8 : 4, ehFrameAddress(elf))
-        : undefined,
-      segments,
-      sections,
-      loadDelta: options.loadDelta,
-      machine: options.machine,
-      problems,
-    });
+    const { loadDelta, machine, debugFile } = options;
+    return new Symbols({ ...partsOf(elf, debugFile), loadDelta, machine });
   }
 
   /** The symbol of a linear address (64 bit, zero-extended), as linked or identity-mapped. */
   nameOf(linear: bigint): SymbolHit | undefined {
     const linked = this.linkedOf(linear);
-    return linked === undefined ? undefined : this.parts.symbols?.find(linked);
+    return linked === undefined ? undefined : this.table?.find(linked);
   }
 
   /** The symbol of a physical byte address within the loaded image. */
@@ -123,7 +96,7 @@ export class Symbols {
     const { machine } = this.parts;
     const own = machine === undefined ? BigInt(physical) : BigInt(machine.physicalOf(Number(physical)));
     const linked = this.linkedOfPhysical(own);
-    return linked === undefined ? undefined : this.parts.symbols?.find(linked);
+    return linked === undefined ? undefined : this.table?.find(linked);
   }
 
   /** The source line of a linear address, as linked or identity-mapped. */
@@ -147,19 +120,27 @@ export class Symbols {
     return this.parts.sections ?? [];
   }
 
+  private found: { table: ElfSymbols | undefined } | undefined;
+
+  private get table(): ElfSymbols | undefined {
+    const { symbols } = this.parts;
+    this.found ??= { table: typeof symbols === "function" ? symbols() : symbols };
+    return this.found.table;
+  }
+
   /** Names that begin with a prefix, sorted; at most `limit`. */
   names(prefix: string, limit: number): string[] {
-    return this.parts.symbols?.names(prefix, limit) ?? [];
+    return this.table?.names(prefix, limit) ?? [];
   }
 
   /** The linear address of a symbol as linked. */
   addressOf(name: string): bigint | undefined {
-    return this.parts.symbols?.addressOf(name);
+    return this.table?.addressOf(name);
   }
 
   /** The size of a symbol in bytes; 0 where the file gives none. */
   sizeOf(name: string): bigint | undefined {
-    return this.parts.symbols?.sizeOf(name);
+    return this.table?.sizeOf(name);
   }
 
   /** The machine's physical address at which a linked linear address was loaded; undefined outside of the image. */
@@ -203,42 +184,4 @@ export class Symbols {
   private isTemplate(segment: LinkedSegment): boolean {
     return segment.linear < KERNEL_HALF && this.segments.some((other) => other.linear >= KERNEL_HALF);
   }
-}
-
-/** @throws ImageError */
-function symbolTable(elf: ElfImage): ElfSymbols | undefined {
-  const table = elf.sections.find((section) => section.type === SHT_SYMTAB);
-  const strings = table === undefined ? undefined : elf.sections[table.link];
-  if (table === undefined || strings === undefined) return undefined;
-  return new ElfSymbols({
-    symbols: elf.dataOf(table),
-    strings: elf.dataOf(strings),
-    is64: elf.class === 64,
-    sections: elf.sections.map(({ address, size }) => ({ address, size: BigInt(size) })),
-  });
-}
-
-const SHF_WRITE = 1n;
-const SHF_ALLOC = 2n;
-const SHF_EXECINSTR = 4n;
-
-function loadedSections(elf: ElfImage): LoadedSection[] {
-  return elf.sections
-    .filter(({ flags, size }) => (flags & SHF_ALLOC) !== 0n && size > 0)
-    .map(({ name, address, size, flags }) => ({
-      name,
-      address,
-      size,
-      writable: (flags & SHF_WRITE) !== 0n,
-      executable: (flags & SHF_EXECINSTR) !== 0n,
-    }))
-    .sort((a, b) => (a.address < b.address ? -1 : a.address > b.address ? 1 : 0));
-}
-
-function hasFrames({ sections }: Units): boolean {
-  return sections.frame.bytes.length > 0 || sections.ehFrame.bytes.length > 0;
-}
-
-function ehFrameAddress(elf: ElfImage): bigint {
-  return elf.sections.find(({ name }) => name === ".eh_frame")?.address ?? 0n;
 }

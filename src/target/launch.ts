@@ -14,6 +14,8 @@ import {
 } from "../boot/boot";
 import { type CpuModel, parseCpu } from "../machine/cpu/model";
 import { Machine } from "../machine/machine";
+import { checkSameBuild } from "../symbols/buildId";
+import { type ElfImage, parseElf } from "../symbols/elf";
 import { type MachineMemory, Symbols } from "../symbols/symbols";
 import { Xen } from "../xen/hypervisor";
 import type { MachineFrames } from "../xen/machineFrames";
@@ -35,6 +37,11 @@ export interface LaunchRequest {
   readonly cmdline?: string;
   /** Path of the initial RAM disk. */
   readonly initrd?: string;
+  /**
+   * Path of an ELF file with the names and debugging information of the image, which was stripped of them. Their
+   * build IDs must be the same; where one has none, their code must lie at the same place.
+   */
+  readonly symbols?: string;
   readonly entry: EntryMethod;
   /** Physical address of the lowest segment; as linked unless given. */
   readonly load?: number;
@@ -59,15 +66,42 @@ const CR4_PAE = 1 << 5;
 export async function launch(request: LaunchRequest, files: Files): Promise<Target> {
   const cpu = parseCpu(request.cpu ?? DEFAULT_CPU);
   const boot = await bootOf(request, cpu, files);
-  return targetOf(boot, cpu, request.tlb, detailsOf(boot, request));
+  const named = await debugFileOf(request, boot, files);
+  return targetOf(boot, cpu, request.tlb, detailsOf(boot, request) + named.details, named.file);
+}
+
+/** The file with the image's names, and how its kinship is told. @throws ImageError */
+async function debugFileOf(
+  { symbols: path }: LaunchRequest,
+  boot: Boot,
+  files: Files,
+): Promise<{ file?: ElfImage; details: string }> {
+  if (path === undefined) return { details: "" };
+  const bytes = await readFile(path, files);
+  try {
+    const file = parseElf(bytes);
+    const sure = checkSameBuild(boot.image, file, path);
+    const unsure = sure ? "" : ", which cannot be compared with the image by build ID";
+    return { file, details: `, symbols of ${path}${unsure}` };
+  } catch (error) {
+    if (!(error instanceof ImageError) || error.message.startsWith(path)) throw error;
+    throw new ImageError(`${path} cannot be used for symbols: ${error.message}`);
+  }
 }
 
 /**
  * A machine with a boot in it, at its entry; with a hypervisor where the boot is a domain's.
  * @param details what was booted how, in words
+ * @param debugFile what has the image's names and debugging information, where it has none itself
  * @throws UsageError where the CPU cannot be entered like this
  */
-export function targetOf(boot: Boot, cpu: CpuModel, tlb: "max" | "off" | number, details: string): Target {
+export function targetOf(
+  boot: Boot,
+  cpu: CpuModel,
+  tlb: "max" | "off" | number,
+  details: string,
+  debugFile?: ElfImage,
+): Target {
   const { start, entry } = boot;
   const lacks = (mode: string, feature: string) =>
     new UsageError(
@@ -84,6 +118,7 @@ export function targetOf(boot: Boot, cpu: CpuModel, tlb: "max" | "off" | number,
   const symbols = Symbols.fromElf(boot.image, {
     loadDelta,
     machine: xen && machineMemory(xen.domain.frames),
+    debugFile,
   });
   machine.setMilestones(milestonesOf(boot, symbols));
   return new Target(machine, symbols, boot, details, xen);

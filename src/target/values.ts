@@ -2,7 +2,7 @@
 import { UsageError } from "../boot/boot";
 
 export { parseSize } from "../boot/values";
-export { hex } from "../symbols/cursor";
+export { hex } from "../bytes/cursor";
 
 const COUNT_UNITS: Readonly<Record<string, number>> = { "": 1, k: 1e3, M: 1e6, G: 1e9 };
 

@@ -35,7 +35,17 @@ describe("run", () => {
   test("takes every option", () => {
     const request = run(
       ...["--memory", "8G", "--cpu", "max,-nx", "--set", "pool=4", "--set", "revision=prototype"],
-      ...["--cmdline=-x y=z", "--initrd", "rd.img", "--entry", "pvh", "--until", "page-fault:3"],
+      ...[
+        "--cmdline=-x y=z",
+        "--initrd",
+        "rd.img",
+        "--symbols",
+        "vmlinux",
+        "--entry",
+        "pvh",
+        "--until",
+        "page-fault:3",
+      ],
       ...["--max-instructions", "40M", "--events", "serial, reset", "--print", "tables"],
       ...["--print", "walk:0xffff888000000000", "--print", "walk:init_task", "--json", "--tlb", "64"],
     );
@@ -50,6 +60,7 @@ describe("run", () => {
       ]),
       cmdline: "-x y=z",
       initrd: "rd.img",
+      symbols: "vmlinux",
       entry: "pvh",
       until: { kind: "event", event: "page-fault", count: 3 },
       maxInstructions: 40_000_000,

@@ -21,7 +21,8 @@ function tableOf(section: Uint8Array) {
 /** `address file line flags` of each row. */
 function rowsOf(section: Uint8Array): string[] {
   const table = tableOf(section);
-  return table.rows.map((row) => `${row.address.toString(16)} ${table.path(row)} ${row.line} ${row.flags}`);
+  const rows = Array.from({ length: table.count }, (_, index) => table.row(index));
+  return rows.map((row) => `${row.address.toString(16)} ${table.path(row)} ${row.line} ${row.flags}`);
 }
 
 describe("source lines of real images", () => {

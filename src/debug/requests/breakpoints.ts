@@ -20,11 +20,13 @@ import type { Session } from "../session";
 export function registerBreakpointRequests(session: Session): void {
   const { dispatcher, breakpoints } = session;
   dispatcher.on(SET_BREAKPOINTS, ({ source, breakpoints: wanted }) => {
-    const path = requirePath(source.path);
+    const reference = source.sourceReference ?? 0;
+    const path = reference > 0 ? "" : requirePath(source.path);
     const set = breakpoints.replace(
-      `source:${path}`,
+      reference > 0 ? `listing:${reference}` : `source:${path}`,
       requireLaunched(session, wanted).map((wish) => ({
-        locate: () => linePlace(session, path, wish.line),
+        locate: () =>
+          reference > 0 ? listingPlace(session, reference, wish.line) : linePlace(session, path, wish.line),
         wish: wishOf(wish),
       })),
     );
@@ -32,10 +34,15 @@ export function registerBreakpointRequests(session: Session): void {
   });
   dispatcher.on(BREAKPOINT_LOCATIONS, ({ source, line, endLine }) => {
     const { debuggee } = session;
-    const files = debuggee.sources.toFiles(requirePath(source.path));
     const first = fromClient(session, line);
     const last = endLine === undefined ? first : fromClient(session, endLine);
-    const lines = linesWithCode(debuggee.target, files, first, last);
+    const listing = debuggee.listings.get(source.sourceReference ?? 0);
+    const lines =
+      listing === undefined
+        ? linesWithCode(debuggee.target, debuggee.sources.toFiles(requirePath(source.path)), first, last)
+        : listing.addresses.flatMap((address, index) =>
+            address !== undefined && index + 1 >= first && index + 1 <= last ? [index + 1] : [],
+          );
     return { breakpoints: lines.map((each) => ({ line: toClient(session, each) })) };
   });
   dispatcher.on(SET_FUNCTION_BREAKPOINTS, ({ breakpoints: wanted }) => {
@@ -98,6 +105,16 @@ function linePlace(session: Session, path: string, line: number): Place {
   const { target, sources } = session.debuggee;
   const located = locateLine(target, sources.toFiles(path), fromClient(session, line));
   return located ?? { problem: `no code of the image comes from this line of ${path}` };
+}
+
+/** An instruction of a listing, or the first one behind a comment. */
+function listingPlace(session: Session, reference: number, line: number): Place {
+  const addresses = session.debuggee.listings.get(reference)?.addresses ?? [];
+  const from = fromClient(session, line) - 1;
+  const index = addresses.findIndex((address, each) => each >= from && address !== undefined);
+  const address = addresses[index];
+  if (address === undefined) return { problem: "there is no instruction at or behind this line" };
+  return { addresses: [session.debuggee.target.symbols.linkedOf(address) ?? address], line: index + 1 };
 }
 
 function functionPlace(session: Session, name: string): Place {

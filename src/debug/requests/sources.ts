@@ -11,7 +11,12 @@ export function registerSourceRequests(session: Session): void {
     const files = target.symbols.lines?.files() ?? [];
     return { sources: files.map((file) => sources.source(file)).filter((source) => source !== undefined) };
   });
-  dispatcher.on(SOURCE, async ({ source }) => {
+  dispatcher.on(SOURCE, async ({ source, sourceReference = source?.sourceReference }) => {
+    if (sourceReference !== undefined && sourceReference > 0) {
+      const listing = session.debuggee.listings.get(sourceReference);
+      if (listing === undefined) throw new RequestError(`there is no text ${sourceReference} any more`);
+      return { content: listing.text };
+    }
     const path = source?.path;
     if (path === undefined) throw new RequestError("sources are known by their paths: give source.path");
     const { target, sources } = session.debuggee;

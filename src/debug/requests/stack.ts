@@ -43,18 +43,28 @@ function stackFrame(
   }
   const place = placeOf(debuggee, frame);
   const source = place === undefined ? undefined : debuggee.sources.source(place.file);
+  const listing =
+    place === undefined || source !== undefined ? undefined : debuggee.listings.of(frame, place.file);
   const name = frame.scope?.name ?? debuggee.target.places.symbol(frame.rip) ?? toHex(frame.rip);
   return {
     ...base,
     name: frame.scope?.inlined === true ? `${name} [inlined]` : name,
     instructionPointerReference: toHex(frame.rip),
-    ...(place === undefined || source === undefined
-      ? { presentationHint: "subtle" as const }
-      : {
-          source,
-          line: toClient(session, place.line),
-          column: session.client.columnsStartAt1 ? Math.max(1, place.column) : Math.max(0, place.column - 1),
-        }),
+    ...(listing !== undefined
+      ? {
+          source: listing.source,
+          line: toClient(session, listing.line),
+          column: session.client.columnsStartAt1 ? 1 : 0,
+        }
+      : place === undefined || source === undefined
+        ? { presentationHint: "subtle" as const }
+        : {
+            source,
+            line: toClient(session, place.line),
+            column: session.client.columnsStartAt1
+              ? Math.max(1, place.column)
+              : Math.max(0, place.column - 1),
+          }),
   };
 }
 

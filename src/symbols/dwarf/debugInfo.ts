@@ -1,10 +1,12 @@
 /** The answers to a debugger's questions, from DWARF. Nothing is read before it is asked for. */
 import type { DebugInfo, FunctionScope, UnwoundFrame, VariableInfo } from "../debugInfo";
+import type { OrcFrames } from "../orc";
 import type { CType } from "../types";
 import { Budget } from "./budget";
 import { CallFrames } from "./cfi";
 import { DieReader } from "./die";
-import { addNames, type NameTable, nameTable } from "./names";
+import { NameScan } from "./nameScan";
+import { addNames, type NameTable, nameTable, splitTypeName } from "./names";
 import { DwarfError } from "./reader";
 import { Scopes, type ScopeWithDie } from "./scopes";
 import { Types } from "./types";
@@ -20,13 +22,20 @@ export class DwarfDebugInfo implements DebugInfo {
   private readonly scopes: Scopes;
   private readonly frames: CallFrames;
   private readonly byUnit = new Map<Unit, NameTable>();
-  private everywhere: NameTable | undefined;
+  /** Of all units up to `scanned`. */
+  private readonly everywhere = nameTable();
+  private scan: NameScan | undefined;
+  private scanned = 0;
 
-  /** @param ehFrame where .eh_frame is linked to */
+  /**
+   * @param ehFrame where .eh_frame is linked to
+   * @param orc what unwinds code without call frame information, assembly say
+   */
   constructor(
     private readonly units: Units,
     readonly addressSize: 4 | 8,
     ehFrame: bigint,
+    private readonly orc?: OrcFrames | undefined,
   ) {
     const budget = new Budget(STEPS);
     const guarded = <T>(read: () => T) => units.guarded(read);
@@ -64,14 +73,19 @@ export class DwarfDebugInfo implements DebugInfo {
   }
 
   global(name: string, near?: bigint): VariableInfo | undefined {
+    const unit = near === undefined ? undefined : this.units.at(near);
+    const own = unit === undefined ? undefined : this.namesOf(unit);
     const offset =
-      this.find(near, ({ globals }) => globals.get(name)) ??
-      this.find(near, ({ declared }) => declared.get(name));
+      own?.global.get(name) ??
+      this.search(({ global }) => global.get(name)) ??
+      own?.declared.get(name) ??
+      this.everywhere.declared.get(name);
     return offset === undefined ? undefined : this.globalAt(offset);
   }
 
   globalNames(prefix: string, limit: number): readonly string[] {
-    return [...this.all().globals.keys()]
+    this.search(() => undefined);
+    return [...this.everywhere.global.keys()]
       .filter((name) => name.startsWith(prefix))
       .sort()
       .slice(0, limit);
@@ -80,30 +94,33 @@ export class DwarfDebugInfo implements DebugInfo {
   globalsOfUnit(address: bigint): readonly VariableInfo[] {
     const unit = this.units.at(address);
     if (unit === undefined) return [];
-    return [...this.namesOf(unit).globals.values()]
+    return [...this.namesOf(unit).global.values()]
       .map((offset) => this.globalAt(offset))
       .filter((variable) => variable !== undefined);
   }
 
   type(name: string): CType | undefined {
-    const offset = this.find(undefined, ({ types }) => types.get(name));
+    const wanted = splitTypeName(name);
+    const offset = this.search((table) => table[wanted.kind].get(wanted.name));
     return offset === undefined ? undefined : this.types.at(offset);
   }
 
   enumerator(name: string): bigint | undefined {
-    for (const offset of this.all().enumerations) {
-      const type = this.types.at(offset);
-      const found = type?.kind === "enum" && type.enumerators.find((enumerator) => enumerator.name === name);
-      if (found) return found.value;
-    }
-    return undefined;
+    const offset = this.search((table) => table.enumerator.get(name));
+    const type = offset === undefined ? undefined : this.types.at(offset);
+    if (type?.kind !== "enum") return undefined;
+    return type.enumerators.find((enumerator) => enumerator.name === name)?.value;
   }
 
   unwind(
     registers: ReadonlyMap<number, bigint>,
     read: (address: bigint, length: number) => Uint8Array | undefined,
   ): UnwoundFrame | undefined {
-    return this.frames.unwind(registers, read);
+    const frame = this.frames.unwind(registers, read);
+    const own = this.orc?.unwind(registers, read);
+    // ORC is made from the instructions: it knows what inline assembly pushes, and where a function has no other
+    // information. Where both agree, call frame information has more registers.
+    return frame === undefined || (own !== undefined && own.cfa !== frame.cfa) ? (own ?? frame) : frame;
   }
 
   private globalAt(offset: number): VariableInfo | undefined {
@@ -113,10 +130,25 @@ export class DwarfDebugInfo implements DebugInfo {
     });
   }
 
-  /** In the unit that holds `near`, then anywhere. */
-  private find<T>(near: bigint | undefined, get: (table: NameTable) => T | undefined): T | undefined {
-    const unit = near === undefined ? undefined : this.units.at(near);
-    return (unit && get(this.namesOf(unit))) ?? get(this.all());
+  /** Reads unit after unit until a name is found, from where the last search ended. */
+  private search<T>(get: (table: NameTable) => T | undefined): T | undefined {
+    for (;;) {
+      const found = get(this.everywhere);
+      if (found !== undefined || !this.scanUnit()) return found;
+    }
+  }
+
+  /** @returns whether there was a unit left */
+  private scanUnit(): boolean {
+    const unit = this.units.all[this.scanned];
+    if (unit === undefined) return false;
+    this.scanned++;
+    this.scan ??= new NameScan(this.units.sections, this.everywhere);
+    const { scan } = this;
+    this.units.guarded(() => {
+      if (!scan.add(unit)) addNames(this.dies, unit, this.everywhere);
+    });
+    return true;
   }
 
   private namesOf(unit: Unit): NameTable {
@@ -128,14 +160,5 @@ export class DwarfDebugInfo implements DebugInfo {
       this.byUnit.set(unit, table);
     }
     return table;
-  }
-
-  private all(): NameTable {
-    if (this.everywhere === undefined) {
-      const table = nameTable();
-      for (const unit of this.units.all) this.units.guarded(() => addNames(this.dies, unit, table));
-      this.everywhere = table;
-    }
-    return this.everywhere;
   }
 }

@@ -2,6 +2,7 @@
  * The line number program (DWARF 5, 6.2): runs it once and keeps its matrix of rows, to find the source line of an
  * address and the addresses of a line.
  */
+import { signedAddress } from "../intervals";
 import { DW_LNE, DW_LNS } from "./constants";
 import { type LineContext, type LineHeader, pathOf, readFile4, readLineHeader } from "./lineHeader";
 import type { DwarfReader } from "./reader";
@@ -26,34 +27,63 @@ export interface LineRow {
   readonly flags: number;
 }
 
-/** A run of rows with rising addresses; the row at `last` ends it. */
+/** A run of rows with rising addresses, from `first` on; the row at `last` ends it. */
 interface Sequence {
-  readonly start: bigint;
-  readonly end: bigint;
   readonly first: number;
   readonly last: number;
 }
 
-/** The rows of one line number program. */
+/**
+ * The rows of one line number program, in columns: a kernel has some six million. Addresses are signed ones that a
+ * double holds exactly (see `signedAddress`); a row at any other is left out.
+ */
 export class LineTable {
   private readonly sequences: readonly Sequence[];
 
   constructor(
     readonly header: LineHeader,
-    readonly rows: readonly LineRow[],
+    private readonly rows: Rows,
   ) {
     this.sequences = sequencesOf(rows);
+  }
+
+  /** How many rows there are. */
+  get count(): number {
+    return this.rows.count;
+  }
+
+  row(index: number): LineRow {
+    const { addresses, files, lines, columns, flags } = this.rows;
+    return {
+      address: BigInt.asUintN(64, BigInt(addresses[index])),
+      file: files[index],
+      line: lines[index],
+      column: columns[index],
+      flags: flags[index],
+    };
+  }
+
+  lineOf(index: number): number {
+    return this.rows.lines[index];
+  }
+
+  fileOf(index: number): number {
+    return this.rows.files[index];
+  }
+
+  isStatement(index: number): boolean {
+    return (this.rows.flags[index] & ROW_IS_STATEMENT) !== 0;
   }
 
   /** The row that holds for an address: the last one at or before it in its sequence. */
   find(address: bigint): LineRow | undefined {
     const place = this.placeOf(address);
-    return place === undefined ? undefined : this.rows[place.index];
+    return place === undefined ? undefined : this.row(place.index);
   }
 
   /**
-   * The row that a debugger takes for an address, as an index into `rows`: where several are at one address, the last
-   * that begins a statement.
+   * The row that a debugger takes for an address, by its index: where several are at one address, the last that
+   * begins a statement.
    */
   findTelling(address: bigint): number | undefined {
     const place = this.placeOf(address);
@@ -62,35 +92,40 @@ export class LineTable {
 
   /** Indexes of the rows that hold for addresses, one for each address that has any; in address order. */
   *indexes(): Generator<number> {
+    const { addresses } = this.rows;
     for (const { first, last } of this.sequences) {
       for (let index = first; index < last; index++) {
-        if (this.rows[index].address !== this.rows[index + 1].address) yield this.telling(first, index);
+        if (addresses[index] !== addresses[index + 1]) yield this.telling(first, index);
       }
     }
   }
 
   private placeOf(address: bigint): { first: number; index: number } | undefined {
+    const { addresses } = this.rows;
+    const wanted = signedAddress(address);
+    if (!Number.isSafeInteger(wanted)) return undefined;
+    const { sequences } = this;
     const sequence =
-      this.sequences[lastAtOrBefore(this.sequences.length, (i) => this.sequences[i].start <= address)];
-    if (sequence === undefined || address >= sequence.end) return undefined;
-    const count = sequence.last - sequence.first;
-    const row = lastAtOrBefore(count, (i) => this.rows[sequence.first + i].address <= address);
-    return { first: sequence.first, index: sequence.first + row };
+      sequences[lastAtOrBefore(sequences.length, (i) => addresses[sequences[i].first] <= wanted)];
+    if (sequence === undefined || wanted >= addresses[sequence.last]) return undefined;
+    const { first, last } = sequence;
+    const row = lastAtOrBefore(last - first, (i) => addresses[first + i] <= wanted);
+    return { first, index: first + row };
   }
 
   /** The first address behind a row that holds for addresses. */
   endOf(index: number): bigint {
-    const { rows } = this;
+    const { addresses, count } = this.rows;
     let next = index + 1;
-    while (next < rows.length - 1 && rows[next].address === rows[index].address) next++;
-    return rows[next].address;
+    while (next < count - 1 && addresses[next] === addresses[index]) next++;
+    return BigInt.asUintN(64, BigInt(addresses[next]));
   }
 
   /** Of the rows at the address of the last of them: the last that begins a statement, else the last. */
   private telling(first: number, last: number): number {
-    const { rows } = this;
-    for (let index = last; index >= first && rows[index].address === rows[last].address; index--) {
-      if ((rows[index].flags & ROW_IS_STATEMENT) !== 0) return index;
+    const { addresses } = this.rows;
+    for (let index = last; index >= first && addresses[index] === addresses[last]; index--) {
+      if (this.isStatement(index)) return index;
     }
     return last;
   }
@@ -120,25 +155,63 @@ function lastAtOrBefore(count: number, holds: (index: number) => boolean): numbe
 }
 
 /** A sequence whose addresses go backwards, which the standard forbids, is cut there. */
-function sequencesOf(rows: readonly LineRow[]): Sequence[] {
+function sequencesOf({ addresses, flags, count }: Rows): Sequence[] {
   const sequences: Sequence[] = [];
-  for (let first = 0, i = 0; i < rows.length; i++) {
-    const row = rows[i];
-    const backwards = i > first && row.address < rows[i - 1].address;
-    if (!backwards && (row.flags & ROW_END_SEQUENCE) === 0) continue;
+  for (let first = 0, i = 0; i < count; i++) {
+    const backwards = i > first && addresses[i] < addresses[i - 1];
+    if (!backwards && (flags[i] & ROW_END_SEQUENCE) === 0) continue;
     const last = backwards ? i - 1 : i;
-    const start = rows[first].address;
-    if (start < rows[last].address) sequences.push({ start, end: rows[last].address, first, last });
+    if (addresses[first] < addresses[last]) sequences.push({ first, last });
     first = backwards ? i : i + 1;
   }
-  return sequences.sort((a, b) => (a.start < b.start ? -1 : a.start > b.start ? 1 : a.first - b.first));
+  return sequences.sort((a, b) => addresses[a.first] - addresses[b.first] || a.first - b.first);
+}
+
+/** Growing columns. */
+class Rows {
+  addresses = new Float64Array(64);
+  files = new Uint32Array(64);
+  lines = new Uint32Array(64);
+  columns = new Uint32Array(64);
+  flags = new Uint8Array(64);
+  count = 0;
+
+  add(address: number, file: number, line: number, column: number, flags: number): void {
+    if (this.count === this.addresses.length) this.resize(2 * this.count);
+    const index = this.count++;
+    this.addresses[index] = address;
+    this.files[index] = file;
+    this.lines[index] = line;
+    this.columns[index] = column;
+    this.flags[index] = flags;
+  }
+
+  /** Gives back what is not used. */
+  trimmed(): Rows {
+    this.resize(this.count);
+    return this;
+  }
+
+  private resize(size: number): void {
+    const { addresses, files, lines, columns, flags, count } = this;
+    const moved = <T extends Float64Array | Uint32Array | Uint8Array>(made: T, from: T): T => {
+      made.set(from.subarray(0, count));
+      return made;
+    };
+    this.addresses = moved(new Float64Array(size), addresses);
+    this.files = moved(new Uint32Array(size), files);
+    this.lines = moved(new Uint32Array(size), lines);
+    this.columns = moved(new Uint32Array(size), columns);
+    this.flags = moved(new Uint8Array(size), flags);
+  }
 }
 
 /** The state machine (6.2.2) and its opcodes (6.2.5). Each opcode takes a byte at least and adds one row at most. */
 class LineProgram {
-  private readonly rows: LineRow[] = [];
+  private readonly rows = new Rows();
   private readonly reader: DwarfReader;
-  private address = 0n;
+  /** Signed. */
+  private address = 0;
   private operation = 0;
   private file = 1;
   private line = 1;
@@ -151,7 +224,7 @@ class LineProgram {
     this.reset();
   }
 
-  run(): LineRow[] {
+  run(): Rows {
     const { reader, header } = this;
     while (reader.remaining > 0) {
       const opcode = reader.u8();
@@ -159,11 +232,11 @@ class LineProgram {
       else if (opcode === 0) this.extended();
       else this.standard(opcode);
     }
-    return this.rows;
+    return this.rows.trimmed();
   }
 
   private reset(): void {
-    this.address = 0n;
+    this.address = 0;
     this.operation = 0;
     this.file = 1;
     this.line = 1;
@@ -175,22 +248,20 @@ class LineProgram {
   private emit(flags: number): void {
     const { address, file, line, column } = this;
     const statement = this.isStatement ? ROW_IS_STATEMENT : 0;
-    this.rows.push({
-      address,
-      file,
-      line,
-      column,
-      flags: flags | statement | (this.prologueEnd ? ROW_PROLOGUE_END : 0),
-    });
+    const ends = this.prologueEnd ? ROW_PROLOGUE_END : 0;
     this.prologueEnd = false;
+    if (Number.isSafeInteger(address)) this.rows.add(address, file, line, column, flags | statement | ends);
   }
 
   private advance(operations: number): void {
     const { minimumInstructionLength, maximumOperations } = this.header;
+    if (maximumOperations === 1) {
+      this.address += minimumInstructionLength * operations;
+      return;
+    }
     const total = this.operation + operations;
-    const instructions = Math.floor(total / maximumOperations);
     this.operation = total % maximumOperations;
-    this.address = BigInt.asUintN(64, this.address + BigInt(minimumInstructionLength) * BigInt(instructions));
+    this.address += minimumInstructionLength * Math.floor(total / maximumOperations);
   }
 
   private advanceLine(lines: number): void {
@@ -235,7 +306,7 @@ class LineProgram {
         this.advance(this.specialAdvance(255));
         break;
       case DW_LNS.fixed_advance_pc:
-        this.address = BigInt.asUintN(64, this.address + BigInt(reader.u16()));
+        this.address += reader.u16();
         this.operation = 0;
         break;
       case DW_LNS.set_prologue_end:
@@ -256,7 +327,7 @@ class LineProgram {
         this.reset();
         break;
       case DW_LNE.set_address:
-        this.address = operands.address(operands.remaining);
+        this.address = signedAddress(operands.address(operands.remaining));
         this.operation = 0;
         break;
       case DW_LNE.define_file:

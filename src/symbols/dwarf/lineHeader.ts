@@ -3,7 +3,7 @@
  * directories and files that they name.
  */
 import { DW_FORM, DW_LNCT } from "./constants";
-import { type Encoding, type FormValue, readForm } from "./form";
+import { type Encoding, readForm } from "./form";
 import { DwarfReader } from "./reader";
 import type { DwarfSections } from "./sections";
 import { stringOf } from "./str";
@@ -118,16 +118,80 @@ function readEntries(sections: DwarfSections, reader: DwarfReader, encoding: Enc
     throw reader.error(`${count} entries do not fit into the header`, at);
   }
   const entries: LineFile[] = [];
-  for (let i = 0; i < count; i++) {
-    const values = new Map<number, FormValue>();
-    for (const { content, form } of formats) values.set(content, readForm(reader, form, encoding));
-    const directory = values.get(DW_LNCT.directory_index);
-    entries.push({
-      name: stringOf(sections, values.get(DW_LNCT.path), encoding, encoding.offsetSize === 4 ? 8 : 16) ?? "",
-      directory: directory?.class === "constant" ? Number(directory.value) : 0,
-    });
-  }
+  for (let i = 0; i < count; i++) entries.push(readEntry(sections, reader, encoding, formats));
   return entries;
+}
+
+function readEntry(
+  sections: DwarfSections,
+  reader: DwarfReader,
+  encoding: Encoding,
+  formats: readonly { content: number; form: number }[],
+): LineFile {
+  let name = "";
+  let directory = 0;
+  for (const { content, form } of formats) {
+    if (content === DW_LNCT.path && form === DW_FORM.line_strp) {
+      name = nameAt(sections, reader.offset(encoding.offsetSize));
+    } else if (content === DW_LNCT.directory_index && form === DW_FORM.udata) {
+      directory = reader.uleb();
+    } else {
+      const value = readForm(reader, form, encoding);
+      if (content === DW_LNCT.path)
+        name = stringOf(sections, value, encoding, STR_OFFSETS_BASE[encoding.offsetSize]) ?? "";
+      else if (content === DW_LNCT.directory_index)
+        directory = value.class === "constant" ? Number(value.value) : 0;
+    }
+  }
+  return { name, directory };
+}
+
+/** Behind the header of .debug_str_offsets (7.26). */
+const STR_OFFSETS_BASE = { 4: 8, 8: 16 } as const;
+
+/** The names of .debug_line_str that were read: all units of a kernel name the same few thousand. */
+const LINE_NAMES = new WeakMap<DwarfSections, Map<number, string>>();
+
+function nameAt(sections: DwarfSections, offset: number): string {
+  let names = LINE_NAMES.get(sections);
+  if (names === undefined) {
+    names = new Map();
+    LINE_NAMES.set(sections, names);
+  }
+  let name = names.get(offset);
+  if (name === undefined) {
+    name = new DwarfReader(sections.lineStr, offset).string();
+    names.set(offset, name);
+  }
+  return name;
+}
+
+/** Paths of files; what many headers name alike is put together once. */
+export class Paths {
+  private readonly known = new Map<string, Map<string, Map<string, string>>>();
+
+  /** As `pathOf`. */
+  pathOf(header: LineHeader, file: number): string | undefined {
+    const entry = header.files[file];
+    if (entry === undefined || entry.name === "") return undefined;
+    const byDirectory = inner(this.known, header.directories[0] ?? "");
+    const byName = inner(byDirectory, header.directories[entry.directory] ?? "");
+    let path = byName.get(entry.name);
+    if (path === undefined) {
+      path = pathOf(header, file) ?? "";
+      byName.set(entry.name, path);
+    }
+    return path;
+  }
+}
+
+function inner<V>(map: Map<string, Map<string, V>>, key: string): Map<string, V> {
+  let found = map.get(key);
+  if (found === undefined) {
+    found = new Map();
+    map.set(key, found);
+  }
+  return found;
 }
 
 /** The path of a file: absolute where the header tells enough, with "." and ".." resolved. */

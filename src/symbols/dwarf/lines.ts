@@ -3,8 +3,8 @@
  * program of the one unit that holds it; a question about a file those of the units that name it.
  */
 import type { LineInfo, LineRow } from "../debugInfo";
-import { type LineTable, type LineRow as MatrixRow, ROW_IS_STATEMENT, ROW_PROLOGUE_END } from "./line";
-import { pathOf } from "./lineHeader";
+import { type LineTable, ROW_IS_STATEMENT, ROW_PROLOGUE_END } from "./line";
+import { Paths } from "./lineHeader";
 import type { DwarfError } from "./reader";
 import type { DwarfSections } from "./sections";
 import type { Unit } from "./unit";
@@ -20,10 +20,24 @@ export interface SourceLine {
   directory: string;
 }
 
+/** What all line tables together say of a file. */
+interface FileRows {
+  /** By line, in address order. */
+  readonly rows: ReadonlyMap<number, readonly LineRow[]>;
+  /** Lines with statements, rising. */
+  readonly lines: readonly number[];
+}
+
+const NO_ROWS: FileRows = { rows: new Map(), lines: [] };
+const MOST_FILES = 16;
+
 export class DwarfLines implements LineInfo {
   private readonly units: Units;
   /** Units by the files that their line tables name: from the headers, since a kernel's tables have millions of rows. */
   private byFile: Map<string, Unit[]> | undefined;
+  /** Of the files that were asked for last. */
+  private readonly rowsByFile = new Map<string, FileRows>();
+  private readonly paths = new Paths();
 
   constructor(source: DwarfSections | Units, steps?: number) {
     this.units = source instanceof Units ? source : new Units(source, steps);
@@ -36,9 +50,10 @@ export class DwarfLines implements LineInfo {
   /** The source line of a linear address as linked; undefined where there is none. Throws nothing: see `problems`. */
   lineOf(address: bigint): SourceLine | undefined {
     const unit = this.units.at(address);
-    const row = unit && this.units.lineTable(unit)?.find(address);
-    if (unit === undefined || row === undefined || row.line === 0) return undefined;
-    const file = this.fileOf(unit, row.file);
+    const table = unit && this.units.lineTable(unit);
+    const row = table?.find(address);
+    if (unit === undefined || table === undefined || row === undefined || row.line === 0) return undefined;
+    const file = this.pathOf(table, row.file);
     if (file === undefined) return undefined;
     return { file, line: row.line, directory: this.units.directoryOf(unit) };
   }
@@ -47,46 +62,59 @@ export class DwarfLines implements LineInfo {
     const unit = this.units.at(address);
     const table = unit && this.units.lineTable(unit);
     const found = table?.findTelling(address);
-    if (unit === undefined || table === undefined || found === undefined) return undefined;
-    return this.row(unit, table, found);
+    if (table === undefined || found === undefined) return undefined;
+    const path = this.pathOf(table, table.fileOf(found));
+    return path === undefined ? undefined : rowOf(path, table, found);
   }
 
   rowsOf(file: string, line: number): readonly LineRow[] {
-    return this.inFile(file, (row) => row.line === line)
-      .map(({ unit, table, index }) => this.row(unit, table, index))
-      .filter((row) => row !== undefined)
-      .sort((a, b) => (a.address < b.address ? -1 : a.address > b.address ? 1 : 0));
+    return this.inFile(file).rows.get(line) ?? [];
   }
 
   linesOf(file: string): readonly number[] {
-    const lines = new Set<number>();
-    for (const { table, index } of this.inFile(file, (row) => (row.flags & ROW_IS_STATEMENT) !== 0)) {
-      lines.add(table.rows[index].line);
-    }
-    lines.delete(0);
-    return [...lines].sort((a, b) => a - b);
+    return this.inFile(file).lines;
   }
 
   files(): readonly string[] {
     return [...this.index().keys()].sort();
   }
 
-  /** The rows of a file that are wanted; those of no length are left out. */
-  private inFile(file: string, wanted: (row: MatrixRow) => boolean) {
-    const found: { unit: Unit; table: LineTable; index: number }[] = [];
+  /** What the line tables say of a file. Tables that are run for it alone are not kept: a header's are hundreds. */
+  private inFile(file: string): FileRows {
     const path = this.knownName(file);
-    for (const unit of path === undefined ? [] : (this.index().get(path) ?? [])) {
-      const table = this.units.lineTable(unit);
-      if (table === undefined) continue;
-      const numbers = new Set(
-        table.header.files.flatMap((_, number) => (this.fileOf(unit, number) === path ? [number] : [])),
-      );
-      for (const index of table.indexes()) {
-        const row = table.rows[index];
-        if (numbers.has(row.file) && wanted(row)) found.push({ unit, table, index });
-      }
+    if (path === undefined) return NO_ROWS;
+    let found = this.rowsByFile.get(path);
+    if (found === undefined) {
+      found = this.readFile(path);
+      if (this.rowsByFile.size === MOST_FILES) this.rowsByFile.delete(firstKey(this.rowsByFile));
+      this.rowsByFile.set(path, found);
     }
     return found;
+  }
+
+  private readFile(path: string): FileRows {
+    const rows = new Map<number, LineRow[]>();
+    const lines = new Set<number>();
+    for (const unit of this.index().get(path) ?? []) {
+      const table = this.units.lineTable(unit, false);
+      if (table === undefined) continue;
+      const numbers = new Set(
+        table.header.files.flatMap((_, number) => (this.pathOf(table, number) === path ? [number] : [])),
+      );
+      for (const index of table.indexes()) {
+        const line = table.lineOf(index);
+        if (line === 0 || !numbers.has(table.fileOf(index))) continue;
+        if (table.isStatement(index)) lines.add(line);
+        const row = rowOf(path, table, index);
+        const others = rows.get(line);
+        if (others === undefined) rows.set(line, [row]);
+        else others.push(row);
+      }
+    }
+    for (const each of rows.values()) {
+      each.sort((a, b) => (a.address < b.address ? -1 : a.address > b.address ? 1 : 0));
+    }
+    return { rows, lines: [...lines].sort((a, b) => a - b) };
   }
 
   /** A file by its whole path; else the only one that ends in the given parts of a path. */
@@ -103,45 +131,38 @@ export class DwarfLines implements LineInfo {
     const byFile = new Map<string, Unit[]>();
     for (const unit of this.units.all) {
       const header = this.units.lineHeader(unit);
-      for (const number of header?.files.keys() ?? []) {
-        const file = header === undefined ? undefined : pathOf(header, number);
+      if (header === undefined) continue;
+      for (let number = 0; number < header.files.length; number++) {
+        const file = this.paths.pathOf(header, number);
         if (file === undefined) continue;
         const units = byFile.get(file);
         if (units === undefined) byFile.set(file, [unit]);
-        else if (units.at(-1) !== unit) units.push(unit);
+        else if (units[units.length - 1] !== unit) units.push(unit);
       }
     }
     this.byFile = byFile;
     return byFile;
   }
 
-  private row(unit: Unit, table: LineTable, index: number): LineRow | undefined {
-    const { address, file, line, column, flags } = table.rows[index];
-    const path = this.fileOf(unit, file);
-    if (path === undefined) return undefined;
-    return {
-      address,
-      file: path,
-      line,
-      column,
-      statement: (flags & ROW_IS_STATEMENT) !== 0,
-      prologueEnd: (flags & ROW_PROLOGUE_END) !== 0,
-      end: table.endOf(index),
-    };
+  private pathOf(table: LineTable, file: number): string | undefined {
+    return this.paths.pathOf(table.header, file);
   }
+}
 
-  private readonly paths = new Map<Unit, Map<number, string | undefined>>();
+function rowOf(path: string, table: LineTable, index: number): LineRow {
+  const { address, line, column, flags } = table.row(index);
+  return {
+    address,
+    file: path,
+    line,
+    column,
+    statement: (flags & ROW_IS_STATEMENT) !== 0,
+    prologueEnd: (flags & ROW_PROLOGUE_END) !== 0,
+    end: table.endOf(index),
+  };
+}
 
-  private fileOf(unit: Unit, file: number): string | undefined {
-    let paths = this.paths.get(unit);
-    if (paths === undefined) {
-      paths = new Map();
-      this.paths.set(unit, paths);
-    }
-    if (!paths.has(file)) {
-      const table = this.units.lineTable(unit);
-      paths.set(file, table === undefined ? undefined : pathOf(table.header, file));
-    }
-    return paths.get(file);
-  }
+function firstKey<K>(map: ReadonlyMap<K, unknown>): K {
+  const [key] = map.keys();
+  return key;
 }

@@ -6,23 +6,31 @@ import { DW_AT, DW_TAG } from "./constants";
 import type { Die, DieReader } from "./die";
 import type { Unit } from "./unit";
 
-/** Offsets in .debug_info by name. */
-export interface NameTable {
-  readonly globals: Map<string, number>;
-  /** Of what is defined elsewhere, in assembly say: for its type. */
-  readonly declared: Map<string, number>;
-  /** By what C calls them: "struct pool", "pmd_t", "unsigned long". */
-  readonly types: Map<string, number>;
-  /** Enumerations, for their enumerators. */
-  readonly enumerations: number[];
-}
+/** What a name can be of. */
+export const NAME_KINDS = [
+  "global",
+  /** A variable that is defined elsewhere, in assembly say: for its type. */
+  "declared",
+  "struct",
+  "union",
+  "enum",
+  /** Typedefs and base types: "pmd_t", "unsigned long". */
+  "plain",
+  /** The entry is the enumeration. */
+  "enumerator",
+] as const;
+export type NameKind = (typeof NAME_KINDS)[number];
 
-const TYPE_PREFIX: Readonly<Record<number, string>> = {
-  [DW_TAG.structure_type]: "struct ",
-  [DW_TAG.union_type]: "union ",
-  [DW_TAG.enumeration_type]: "enum ",
-  [DW_TAG.typedef]: "",
-  [DW_TAG.base_type]: "",
+/** Offsets in .debug_info by name. */
+export type NameTable = Readonly<Record<NameKind, Map<string, number>>>;
+
+/** Of the tags that name types. */
+export const KIND_OF_TAG: Readonly<Record<number, NameKind>> = {
+  [DW_TAG.structure_type]: "struct",
+  [DW_TAG.union_type]: "union",
+  [DW_TAG.enumeration_type]: "enum",
+  [DW_TAG.typedef]: "plain",
+  [DW_TAG.base_type]: "plain",
 };
 
 /** Adds what stands at the top of a unit. Earlier units keep their names. @throws DwarfError */
@@ -31,27 +39,38 @@ export function addNames(dies: DieReader, unit: Unit, table: NameTable): void {
   if (top === undefined) return;
   for (const die of dies.children(top)) {
     if (die.tag === DW_TAG.variable) addGlobal(dies, die, table);
-    else if (die.tag in TYPE_PREFIX) addType(die, table);
+    else if (die.tag in KIND_OF_TAG) addType(dies, die, table);
   }
 }
 
 /** An empty table. */
 export function nameTable(): NameTable {
-  return { globals: new Map(), declared: new Map(), types: new Map(), enumerations: [] };
+  return Object.fromEntries(
+    NAME_KINDS.map((kind) => [kind, new Map<string, number>()]),
+  ) as unknown as NameTable;
+}
+
+/** The kind and name of a type as C calls it: "struct pool", "pmd_t". */
+export function splitTypeName(name: string): { kind: NameKind; name: string } {
+  const tagged = /^(struct|union|enum) (.+)$/.exec(name);
+  return tagged === null ? { kind: "plain", name } : { kind: tagged[1] as NameKind, name: tagged[2] };
 }
 
 /** A definition may take its name from its declaration. */
-function addGlobal(dies: DieReader, die: Die, { globals, declared }: NameTable): void {
+function addGlobal(dies: DieReader, die: Die, { global, declared }: NameTable): void {
   const name = die.text(DW_AT.name) ?? dies.withAttribute(die, DW_AT.name)?.text(DW_AT.name);
-  const table = die.has(DW_AT.location) || die.has(DW_AT.const_value) ? globals : declared;
-  if (name !== undefined && !table.has(name)) table.set(name, die.offset);
+  add(die.has(DW_AT.location) || die.has(DW_AT.const_value) ? global : declared, name, die);
 }
 
-function addType(die: Die, { types, enumerations }: NameTable): void {
+function addType(dies: DieReader, die: Die, table: NameTable): void {
   if (die.flag(DW_AT.declaration)) return;
-  if (die.tag === DW_TAG.enumeration_type) enumerations.push(die.offset);
-  const name = die.text(DW_AT.name);
-  if (name === undefined) return;
-  const key = TYPE_PREFIX[die.tag] + name;
-  if (!types.has(key)) types.set(key, die.offset);
+  add(table[KIND_OF_TAG[die.tag]], die.text(DW_AT.name), die);
+  if (die.tag !== DW_TAG.enumeration_type) return;
+  for (const child of dies.children(die)) {
+    if (child.tag === DW_TAG.enumerator) add(table.enumerator, child.text(DW_AT.name), die);
+  }
+}
+
+function add(names: Map<string, number>, name: string | undefined, { offset }: Die): void {
+  if (name !== undefined && name !== "" && !names.has(name)) names.set(name, offset);
 }

@@ -38,11 +38,25 @@ const NAMES: Readonly<Record<keyof DwarfSections, string>> = {
   ehFrame: ".eh_frame",
 };
 
-/** @param contents the bytes of a section by its name, undefined where the file has none */
+/**
+ * The sections of a file; each is fetched when it is first read.
+ * @param contents the bytes of a section by its name, undefined where the file has none
+ */
 export function dwarfSections(contents: (name: string) => Uint8Array | undefined): DwarfSections {
-  const entries = Object.entries(NAMES).map(([key, name]) => [
-    key,
-    { name, bytes: contents(name) ?? new Uint8Array(0) } satisfies DwarfSection,
-  ]);
+  const entries = Object.entries(NAMES).map(([key, name]) => [key, new LazySection(name, contents)]);
   return Object.fromEntries(entries) as unknown as DwarfSections;
+}
+
+class LazySection implements DwarfSection {
+  private fetched: Uint8Array | undefined;
+
+  constructor(
+    readonly name: string,
+    private readonly contents: (name: string) => Uint8Array | undefined,
+  ) {}
+
+  get bytes(): Uint8Array {
+    this.fetched ??= this.contents(this.name) ?? new Uint8Array(0);
+    return this.fetched;
+  }
 }

@@ -61,17 +61,17 @@ export class Units {
     return this.guarded(() => readLineHeader(this.sections, offset, this.lineContext(unit)));
   }
 
-  /** The line table of a unit; undefined where it has none that can be read. */
-  lineTable(unit: Unit): LineTable | undefined {
+  /**
+   * The line table of a unit; undefined where it has none that can be read.
+   * @param keep whether it will be asked for again
+   */
+  lineTable(unit: Unit, keep = true): LineTable | undefined {
     const offset = unit.lineOffset;
     if (offset === undefined) return undefined;
-    if (!this.tables.has(offset)) {
-      this.tables.set(
-        offset,
-        this.guarded(() => readLineTable(this.sections, offset, this.lineContext(unit))),
-      );
-    }
-    return this.tables.get(offset);
+    if (this.tables.has(offset)) return this.tables.get(offset);
+    const table = this.guarded(() => readLineTable(this.sections, offset, this.lineContext(unit)));
+    if (keep || table === undefined) this.tables.set(offset, table);
+    return table;
   }
 
   /** The path of a file, absolute where the build made it so, by its number in a unit's line table. */

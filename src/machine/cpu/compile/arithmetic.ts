@@ -177,13 +177,27 @@ function emitStep(e: Emitter, site: Site, size: Size, by: 1 | -1): void {
   // CF as it was.
   code.get(X32);
   // OF: the result is the smallest number after INC, the largest after DEC.
-  if (wide) code.get(V).i64(by === 1 ? -(1n << 63n) : (1n << 63n) - 1n).op("i64_eq");
-  else code.get(V32).i32(by === 1 ? -0x80000000 : 0x7fffffff).op("i32_eq");
+  if (wide)
+    code
+      .get(V)
+      .i64(by === 1 ? -(1n << 63n) : (1n << 63n) - 1n)
+      .op("i64_eq");
+  else
+    code
+      .get(V32)
+      .i32(by === 1 ? -0x80000000 : 0x7fffffff)
+      .op("i32_eq");
   code.i32(Math.log2(OF)).op("i32_shl", "i32_or");
   // AF: the low four bits were all ones before INC, all zeros before DEC.
   if (wide) code.get(X).op("i32_wrap_i64");
   else code.get(Y32);
-  code.i32(0xf).op("i32_and").i32(by === 1 ? 0xf : 0).op("i32_eq").i32(Math.log2(AF)).op("i32_shl", "i32_or");
+  code
+    .i32(0xf)
+    .op("i32_and")
+    .i32(by === 1 ? 0xf : 0)
+    .op("i32_eq")
+    .i32(Math.log2(AF))
+    .op("i32_shl", "i32_or");
   keepMixed(e, wide);
 }
 
@@ -212,4 +226,3 @@ function emitProduct(e: Emitter, site: Site): boolean {
   setResult(e, site, size);
   return true;
 }
-

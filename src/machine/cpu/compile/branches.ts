@@ -76,7 +76,8 @@ function readTarget(e: Emitter, site: Site, then: () => void): boolean {
     then();
     return true;
   }
-  if (!isMemory(instruction, 0) || instruction.isJmpFarIndirect || instruction.isCallFarIndirect) return false;
+  if (!isMemory(instruction, 0) || instruction.isJmpFarIndirect || instruction.isCallFarIndirect)
+    return false;
   if (!e.address(site)) return false;
   e.access(false, 8, { leaves: true }, () => {
     e.host(false);
@@ -120,4 +121,3 @@ function popReturnAddress(e: Emitter): void {
   e.code.get(ADDRESS).i64(8).op("i64_add");
   e.setRegister(RSP);
 }
-

@@ -129,11 +129,20 @@ function runCode(): Code {
   code.tee(LEFT).i32(0).op("i32_lt_s").if().get(LEFT).op("return", "end");
   const low = stateOffset(R_RIP);
   code.i32(0).access("i32_load", low).i32(0).access("i32_load", low).i32(12).op("i32_shr_u", "i32_xor");
-  code.i32(JUMP_ENTRIES - 1).op("i32_and").i32(JUMP_SHIFT).op("i32_shl").tee(PLACE);
+  code
+    .i32(JUMP_ENTRIES - 1)
+    .op("i32_and")
+    .i32(JUMP_SHIFT)
+    .op("i32_shl")
+    .tee(PLACE);
   code.access("i64_load", ARENA_JUMP_CACHE).i32(0).access("i64_load", low).op("i64_eq").if();
   code.get(PLACE).access("i32_load", ARENA_JUMP_CACHE + JUMP_EPOCH);
   code.i32(0).access("i32_load", stateOffset(R_EPOCH)).op("i32_eq").if();
-  code.get(PLACE).access("i32_load", ARENA_JUMP_CACHE + JUMP_TARGET).set(TARGET).br(again);
+  code
+    .get(PLACE)
+    .access("i32_load", ARENA_JUMP_CACHE + JUMP_TARGET)
+    .set(TARGET)
+    .br(again);
   return code.op("end", "end", "end").get(LEFT);
 }
 
@@ -147,4 +156,3 @@ function conditionFunction(name: string, index: number): DefinedFunction {
   }
   return { name, type: TYPE_CONDITION, locals: [], code: code.op("unreachable") };
 }
-

@@ -25,19 +25,7 @@ import {
   type Size,
   segmentNumber,
 } from "../operands";
-import {
-  AF,
-  CF,
-  FS,
-  OF,
-  R_FLAGS,
-  R_KIND,
-  R_OP1,
-  R_OP2,
-  R_RES,
-  R_RIP,
-  R_SEGMENT_BASE,
-} from "../registers";
+import { AF, CF, FS, OF, R_FLAGS, R_KIND, R_OP1, R_OP2, R_RES, R_RIP, R_SEGMENT_BASE } from "../registers";
 import { Code } from "./assembler";
 import { pushCondition } from "./conditions";
 import {
@@ -147,8 +135,7 @@ export class Emitter {
       this.code.op("i32_wrap_i64");
       return;
     }
-    if (size === 2)
-      this.code.i32(0).access("i32_load16_s", stateOffset(0) + 8 * registerNumber(register));
+    if (size === 2) this.code.i32(0).access("i32_load16_s", stateOffset(0) + 8 * registerNumber(register));
     else this.code.i32(0).access("i32_load8_s", stateOffset(0) + byteIndex(register));
   }
 

@@ -255,7 +255,14 @@ function overwritesFlags(instruction: Instruction): boolean {
 }
 
 /** Moves between registers: they neither fault nor read or write flags. */
-const QUIET = new Set([Mnemonic.Mov, Mnemonic.Movzx, Mnemonic.Movsx, Mnemonic.Movsxd, Mnemonic.Lea, Mnemonic.Nop]);
+const QUIET = new Set([
+  Mnemonic.Mov,
+  Mnemonic.Movzx,
+  Mnemonic.Movsx,
+  Mnemonic.Movsxd,
+  Mnemonic.Lea,
+  Mnemonic.Nop,
+]);
 
 /** Memory operands, and the stack; LEA only computes an address. */
 function touchesMemory(instruction: Instruction): boolean {
@@ -272,4 +279,3 @@ function isPlain(instruction: Instruction, n: number): boolean {
   const register = instruction.opRegister(n);
   return register >= Register.AL && register <= Register.R15;
 }
-

@@ -2,8 +2,8 @@
 import { type Instruction, Mnemonic } from "iced-x86";
 import { immediateOf, isRegister, operandSize, registerNumber, type Site } from "../operands";
 import { OF, RCX } from "../registers";
-import type { Operation } from "./assembler";
 import { keepMixed } from "./arithmetic";
+import type { Operation } from "./assembler";
 import type { Emitter } from "./emitter";
 import { V, V32, X, X32, Y32 } from "./locals";
 
@@ -63,8 +63,16 @@ function emitFlags(e: Emitter, mnemonic: Mnemonic, wide: boolean, count: number)
   else code.get(X32).i32(bit).op("i32_shr_u");
   code.i32(1).op("i32_and").tee(Y32);
   if (mnemonic !== Mnemonic.Sar) {
-    if (wide) code.get(left ? V : X).i64(0).op("i64_lt_s");
-    else code.get(left ? V32 : X32).i32(0).op("i32_lt_s");
+    if (wide)
+      code
+        .get(left ? V : X)
+        .i64(0)
+        .op("i64_lt_s");
+    else
+      code
+        .get(left ? V32 : X32)
+        .i32(0)
+        .op("i32_lt_s");
     if (left) code.get(Y32).op("i32_xor");
     code.i32(Math.log2(OF)).op("i32_shl", "i32_or");
   }

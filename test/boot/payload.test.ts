@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { decodeBcjX86 } from "../../src/boot/decompress/bcjX86";
-import { decompressPayload } from "../../src/boot/decompress/decompress";
 import { ImageError } from "../../src/boot/errors";
+import { decompressPayload } from "../../src/boot/payload";
+import { decodeBcjX86 } from "../../src/bytes/decompress/bcjX86";
 import { withSize } from "../support/bzImageWriter";
 import { COMPRESSORS, compress, missing } from "../support/compressors";
 

@@ -2,7 +2,7 @@
  * LZMA2 (The .xz File Format, 5.3.1, names the filter; its chunks): a control byte says whether a chunk is stored or
  * LZMA, and what is reset before it.
  */
-import type { Cursor } from "../../symbols/cursor";
+import type { Cursor } from "../cursor";
 import { LzmaDecoder, lzmaProperties } from "./lzmaDecoder";
 import { corrupt, type Output } from "./output";
 

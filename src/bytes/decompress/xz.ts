@@ -2,7 +2,7 @@
  * The .xz container (The .xz File Format, 1.1.0) with what kernels use of it: LZMA2, the x86 filter, and a CRC-32 or
  * no check.
  */
-import { Cursor, ImageError } from "../../symbols/cursor";
+import { Cursor, ImageError } from "../cursor";
 import { decodeBcjX86 } from "./bcjX86";
 import { crc32 } from "./crc32";
 import { decodeLzma2 } from "./lzma2";

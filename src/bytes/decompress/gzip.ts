@@ -1,6 +1,6 @@
 /** gzip (RFC 1952), inflated in pieces, so that a bomb is noticed before it fills memory. */
 import { Gunzip } from "fflate";
-import { Cursor, ImageError } from "../../symbols/cursor";
+import { Cursor, ImageError } from "../cursor";
 import { crc32 } from "./crc32";
 import { corrupt, type Output } from "./output";
 

@@ -1,5 +1,5 @@
 /** .lzma files ("LZMA Specification", section "LZMA file format"): properties, dictionary size, size, data. */
-import { Cursor } from "../../symbols/cursor";
+import { Cursor } from "../cursor";
 import { LzmaDecoder, lzmaProperties } from "./lzmaDecoder";
 import { corrupt, type Output } from "./output";
 

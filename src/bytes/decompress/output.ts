@@ -1,5 +1,5 @@
-/** What a decoder writes into: as many bytes as the image promises, and not one more. */
-import { ImageError } from "../errors";
+/** What a decoder writes into: as many bytes as it should be, and not one more. */
+import { ImageError } from "../cursor";
 
 export class Output {
   readonly bytes: Uint8Array;
@@ -11,11 +11,11 @@ export class Output {
     this.bytes = new Uint8Array(size);
   }
 
-  /** @throws ImageError where `count` more bytes are more than the image promises */
+  /** @throws ImageError where `count` more bytes are more than it should be */
   need(count: number): void {
     if (this.length + count > this.size) {
       throw new ImageError(
-        `the compressed kernel is corrupt: it holds more than the ${this.size} bytes that it promises`,
+        `the compressed data is corrupt: it holds more than the ${this.size} bytes that it should`,
       );
     }
   }
@@ -30,5 +30,5 @@ export class Output {
 
 /** The error of a decoder whose input makes no sense. @param what the format and what is wrong with it */
 export function corrupt(what: string): ImageError {
-  return new ImageError(`the compressed kernel is corrupt: ${what}`);
+  return new ImageError(`the compressed data is corrupt: ${what}`);
 }

@@ -2,7 +2,7 @@
  * Zstandard (RFC 8878). Section numbers are the RFC's. The output itself is the window, since all of it is kept; every
  * sequence is checked against the room left, so that the work is bounded by the sizes of input and output.
  */
-import { Cursor, ImageError } from "../../symbols/cursor";
+import { Cursor, ImageError } from "../cursor";
 import { corrupt, type Output } from "./output";
 import { BackwardBits } from "./zstdBits";
 import { buildFse, FseState, type FseTable, readFse, singleSymbol } from "./zstdFse";

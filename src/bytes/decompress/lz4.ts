@@ -2,12 +2,12 @@
  * LZ4's legacy frame (LZ4 Frame Format, "Legacy frame"): blocks of at most 8 MiB behind their compressed sizes, each
  * on its own (LZ4 Block Format).
  */
-import { Cursor } from "../../symbols/cursor";
-import { MIB } from "../values";
+import { Cursor } from "../cursor";
+
 import { corrupt, type Output } from "./output";
 
 const MAGIC = 0x184c2102;
-const LARGEST_BLOCK = 8 * MIB;
+const LARGEST_BLOCK = 8 * 2 ** 20;
 const SHORTEST_MATCH = 4;
 
 /** @throws ImageError where the input is corrupt or holds more than the output takes */

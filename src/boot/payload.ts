@@ -2,15 +2,15 @@
  * The compressed kernel inside a bzImage (Linux documentation: "The Linux/x86 Boot Protocol", field payload_offset,
  * names the formats and their magic numbers).
  */
-import { Cursor, ImageError } from "../../symbols/cursor";
-import { MIB, sizeInWords } from "../values";
-import { decodeBzip2 } from "./bzip2";
-import { decodeGzip } from "./gzip";
-import { decodeLz4 } from "./lz4";
-import { decodeLzma } from "./lzma";
-import { Output } from "./output";
-import { decodeXz } from "./xz";
-import { decodeZstd } from "./zstd";
+import { Cursor, ImageError } from "../bytes/cursor";
+import { decodeBzip2 } from "../bytes/decompress/bzip2";
+import { decodeGzip } from "../bytes/decompress/gzip";
+import { decodeLz4 } from "../bytes/decompress/lz4";
+import { decodeLzma } from "../bytes/decompress/lzma";
+import { Output } from "../bytes/decompress/output";
+import { decodeXz } from "../bytes/decompress/xz";
+import { decodeZstd } from "../bytes/decompress/zstd";
+import { MIB, sizeInWords } from "./values";
 
 interface Format {
   name: string;
