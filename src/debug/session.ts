@@ -25,6 +25,9 @@ import type { Stop } from "./run/stop";
 import type { SourceFiles } from "./sources";
 import { stoppedBody } from "./stopped";
 
+/** Milliseconds for which reading names ahead keeps requests waiting. */
+const NAMES_SLICE = 10;
+
 /** What a session needs of the process that it runs in. */
 export interface SessionHost {
   readonly files: Files & SourceFiles;
@@ -200,6 +203,27 @@ export class Session {
       return;
     }
     this.host.send("stopped", stoppedBody(stop, debuggee, this.lastData));
+    this.readNames(debuggee).catch((error: unknown) => this.fail(error));
+  }
+
+  private readingNames = false;
+
+  /** Reads the image's names while nothing else is to do: an expression would wait for those of a whole kernel. */
+  private async readNames(debuggee: Debuggee): Promise<void> {
+    const { debug } = debuggee.target.symbols;
+    if (debug === undefined || this.readingNames) return;
+    this.readingNames = true;
+    try {
+      for (let done = false; !done; ) {
+        await this.host.breathe();
+        const idle = !this.over && this.current?.debuggee === debuggee && !debuggee.control.isRunning;
+        if (!idle) return;
+        const end = this.host.now() + NAMES_SLICE;
+        done = debug.readNames(() => this.host.now() < end);
+      }
+    } finally {
+      this.readingNames = false;
+    }
   }
 
   /** An error of ours: the session ends with a message, and nothing else does. */

@@ -91,6 +91,12 @@ export interface DebugInfo {
   /** An enumerator's value by name, of any enum. */
   enumerator(name: string): bigint | undefined;
   /**
+   * Reads names ahead, so that `global`, `type` and `enumerator` need not read the whole file at once: unit after unit,
+   * from where the last reading ended, as long as `goOn` says so.
+   * @returns whether all names have been read
+   */
+  readNames(goOn: () => boolean): boolean;
+  /**
    * The caller of the frame whose registers are given (DWARF numbers; 16 = RIP, 7 = RSP). Undefined where no call
    * frame information covers RIP or the stack cannot be read.
    */

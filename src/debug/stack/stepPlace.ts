@@ -1,4 +1,5 @@
 /** The present place as steps see it: addresses as RIP has them, lookups at linked addresses. */
+import { Decoder, DecoderOptions, FlowControl, Instruction } from "iced-x86";
 import type { FunctionScope, LineRow } from "../../symbols/debugInfo";
 import type { Target } from "../../target/target";
 import type { StepContext } from "../run/stepping";
@@ -106,7 +107,7 @@ export class StepPlace implements StepContext {
 
 /**
  * Where the body of a function begins, linked: the row that ends its prologue, else the second row of its first line
- * or the first of another line. The entry itself where the lines do not tell.
+ * or the first of another line. The entry itself where the lines do not tell, or a branch comes before.
  * @param low the function's first address, linked
  */
 export function bodyOf(target: Target, low: bigint): bigint | undefined {
@@ -125,7 +126,31 @@ export function bodyOf(target: Target, low: bigint): bigint | undefined {
     if (second !== undefined && row.address - low > MOST_PROLOGUE) break;
     at = row.end;
   }
-  return second ?? low;
+  return second !== undefined && runsThrough(target, low, second) ? second : low;
+}
+
+/**
+ * Whether code runs from one address to another without a branch: a compiler may put a path that is not taken before
+ * the prologue, and a breakpoint there would never be met.
+ */
+function runsThrough(target: Target, from: bigint, to: bigint): boolean {
+  const physical = target.symbols.physicalOf(from);
+  if (physical === undefined) return false;
+  const bytes = target.memory.readBytes(physical, Number(to - from));
+  const decoder = new Decoder(target.symbols.debug?.addressSize === 4 ? 32 : 64, bytes, DecoderOptions.None);
+  const instruction = new Instruction();
+  try {
+    while (decoder.canDecode) {
+      decoder.decodeOut(instruction);
+      const { flowControl } = instruction;
+      const goesOn = flowControl === FlowControl.Next || flowControl === FlowControl.Call;
+      if (instruction.isInvalid || !goesOn) return false;
+    }
+    return true;
+  } finally {
+    instruction.free();
+    decoder.free();
+  }
 }
 
 /** Bytes in which a prologue ends. */

@@ -130,6 +130,14 @@ export class DwarfDebugInfo implements DebugInfo {
     });
   }
 
+  readNames(goOn: () => boolean): boolean {
+    while (this.scanned < this.units.all.length) {
+      if (!goOn()) return false;
+      this.scanUnit();
+    }
+    return true;
+  }
+
   /** Reads unit after unit until a name is found, from where the last search ended. */
   private search<T>(get: (table: NameTable) => T | undefined): T | undefined {
     for (;;) {
