@@ -64,6 +64,8 @@ export class Machine implements CpuSurroundings {
   private explained = this.wanted;
   private readonly roots: RootTracker;
   private readonly apic: LocalApic;
+  /** IA32_APIC_BASE, as the local APIC follows it. */
+  private apicBase: bigint;
   private lastEvent: MachineEvent | undefined;
   private finalEvent: MachineEvent | undefined;
 
@@ -84,7 +86,10 @@ export class Machine implements CpuSurroundings {
     );
     this.io.register(FwCfg.SELECTOR_PORT, FwCfg.DATA_PORT, new FwCfg(config.ram));
     this.apic = new LocalApic(clock, this.cpu);
-    if (this.model.features.apic) this.mapApic(readMsrValue(this.cpu, MSR_APIC_BASE));
+    this.apicBase = readMsrValue(this.cpu, MSR_APIC_BASE);
+    // Who wants RAM at the usual place of the APIC gets it; the guest may still put the APIC there.
+    const covered = this.memory.isRam(Number(this.apicBase & ~0xfffn));
+    if (this.model.features.apic && !covered) this.mapApic();
     registerPlatform(this.io, clock, new CmosRtc(config.ram), (through) => {
       const reason = `the guest reset the CPU through ${through}, and this machine does not start again`;
       this.cpu.emit({ event: "halt", ...this.cpu.here(), reason });
@@ -248,17 +253,17 @@ export class Machine implements CpuSurroundings {
   }
 
   apicBaseWritten(value: bigint): void {
+    const before = this.apicBase;
+    this.apicBase = value;
+    if (((before ^ value) & (APIC_BASE_ENABLE | ~0xfffn)) === 0n) return;
     this.memory.unmapDevice(this.apic);
-    this.mapApic(value);
+    if ((value & APIC_BASE_ENABLE) === 0n) this.apic.reset();
+    else this.mapApic();
   }
 
-  /** The local APIC where IA32_APIC_BASE says, or nowhere (SDM vol. 3A, 10.4.3 to 10.4.5). */
-  private mapApic(value: bigint): void {
-    if ((value & APIC_BASE_ENABLE) === 0n) {
-      this.apic.reset();
-      return;
-    }
-    const start = Number(value & ~0xfffn);
+  /** Puts the local APIC where IA32_APIC_BASE says (SDM vol. 3A, 10.4.3 to 10.4.5). */
+  private mapApic(): void {
+    const start = Number(this.apicBase & ~0xfffn);
     // What was translated from RAM there is in front of it no longer.
     this.cpu.codeWritten(start, LocalApic.SIZE);
     this.memory.mapDevice({ start, end: start + LocalApic.SIZE }, this.apic);
