@@ -72,7 +72,8 @@ export class Machine implements CpuSurroundings {
   private readonly roots: RootTracker;
   private readonly apic: LocalApic;
   private readonly interrupts: Interrupts;
-  private apicOn = false;
+  /** IA32_APIC_BASE, as the local APIC follows it. */
+  private apicBase: bigint;
   private lastEvent: MachineEvent | undefined;
   private finalEvent: MachineEvent | undefined;
 
@@ -100,9 +101,12 @@ export class Machine implements CpuSurroundings {
     this.io.register(FwCfg.SELECTOR_PORT, FwCfg.DATA_PORT, new FwCfg(config.ram));
     const changed = () => recheck(this.cpu);
     this.apic = new LocalApic(clock, this.cpu, changed);
+    this.apicBase = this.model.features.apic ? readMsrValue(this.cpu, MSR_APIC_BASE) : 0n;
     this.interrupts = new Interrupts(clock, () => (this.apicOn ? this.apic : undefined), changed);
     this.cpu.interrupts = this.interrupts;
-    if (this.model.features.apic) this.mapApic(readMsrValue(this.cpu, MSR_APIC_BASE));
+    // Who wants RAM at the usual place of the APIC gets it; the guest may still put the APIC there.
+    const covered = this.memory.isRam(Number(this.apicBase & ~0xfffn));
+    if (this.apicOn && !covered) this.mapApic();
     this.apic.setUpVirtualWire();
     registerPlatform(this.io, this.interrupts, new CmosRtc(config.ram), (through) => {
       const reason = `the guest reset the CPU through ${through}, and this machine does not start again`;
@@ -269,19 +273,22 @@ export class Machine implements CpuSurroundings {
   }
 
   apicBaseWritten(value: bigint): void {
+    const before = this.apicBase;
+    this.apicBase = value;
+    if (((before ^ value) & (APIC_BASE_ENABLE | ~0xfffn)) === 0n) return;
+    recheck(this.cpu);
     this.memory.unmapDevice(this.apic);
-    this.mapApic(value);
+    if ((value & APIC_BASE_ENABLE) === 0n) this.apic.reset();
+    else this.mapApic();
   }
 
-  /** The local APIC where IA32_APIC_BASE says, or nowhere (SDM vol. 3A, 10.4.3 to 10.4.5). */
-  private mapApic(value: bigint): void {
-    this.apicOn = (value & APIC_BASE_ENABLE) !== 0n;
-    recheck(this.cpu);
-    if (!this.apicOn) {
-      this.apic.reset();
-      return;
-    }
-    const start = Number(value & ~0xfffn);
+  private get apicOn(): boolean {
+    return (this.apicBase & APIC_BASE_ENABLE) !== 0n;
+  }
+
+  /** Puts the local APIC where IA32_APIC_BASE says (SDM vol. 3A, 10.4.3 to 10.4.5). */
+  private mapApic(): void {
+    const start = Number(this.apicBase & ~0xfffn);
     // What was translated from RAM there is in front of it no longer.
     this.cpu.codeWritten(start, LocalApic.SIZE);
     this.memory.mapDevice({ start, end: start + LocalApic.SIZE }, this.apic);

@@ -14,6 +14,7 @@ import {
   patched,
   writeElf,
 } from "../support/elfWriter";
+import { multibootElf, multibootFlat } from "../support/multiboot";
 import { GIB, HALT, KERNEL_MAP, kernel, memoryOf, pvhKernel } from "./images";
 
 const TWO = writeElf({
@@ -136,6 +137,8 @@ describe("whatever is done to an image, it boots or is refused in one sentence",
     kernel({ symbols: [{ name: "boot_settings", value: 5n }] }),
     TWO,
     pvhKernel(),
+    multibootElf(HALT, 3),
+    multibootFlat(HALT, { load: 0x200000, bssEnd: 0x203000 }),
     kernel({ class: 32, entry: 0x1000000n, segments: [{ virtualAddress: 0x1000000n, bytes: HALT }] }),
   ];
   const image = fc.nat(images.length - 1).map((index) => images[index]);
@@ -144,6 +147,7 @@ describe("whatever is done to an image, it boots or is refused in one sentence",
     { memory: 1024 * GIB, cmdline: "x" },
     { load: 0x2000000 },
     { entry: "elf" },
+    { entry: "multiboot", initrd: HALT },
     { entry: "linux64", initrd: HALT },
   );
   const run = { seed: 20130124, numRuns: 1000 };
@@ -208,7 +212,7 @@ describe("whatever is done to an image, it boots or is refused in one sentence",
         load: address,
         cmdline: fc.string({ unit: "grapheme" }),
         e820: fc.constantFrom("0-4G:usable", "0-1M:usable,16M-20M:usable", "1M-2M:reserved", "x"),
-        entry: fc.constantFrom("auto", "pvh", "linux64", "elf"),
+        entry: fc.constantFrom("auto", "pvh", "linux64", "elf", "multiboot"),
       },
       { requiredKeys: [] },
     );

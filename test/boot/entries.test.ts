@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { bootImage } from "../../src/boot/boot";
-import { ImageError, UsageError } from "../../src/boot/errors";
+import { ImageError } from "../../src/boot/errors";
 import reference from "../reference/boot/pvh-entry-amd64-4G-qemu64.json";
 import { pvhNote, writeElf, writeNote } from "../support/elfWriter";
 import { GIB, HALT, kernel, largePages, MIB, memoryOf, placed, pvhKernel, textAt } from "./images";
@@ -168,30 +168,9 @@ describe("a paravirtual domain", () => {
   });
 });
 
-describe("an entry that is not supported yet", () => {
-  const MULTIBOOT = Uint8Array.of(0x02, 0xb0, 0xad, 0x1b, 0, 0, 0, 0, 0xfe, 0x4f, 0x52, 0xe4);
-
-  test("is refused in one sentence", () => {
-    const image = kernel();
-    expect(() => bootImage(image, { entry: "multiboot" })).toThrow(
-      /^the Multiboot entry is not supported yet/,
-    );
-  });
-
-  test("is recognised", () => {
-    const multiboot = writeElf({ class: 32, segments: [{ virtualAddress: 0x100000n, bytes: MULTIBOOT }] });
-    expect(() => bootImage(multiboot)).toThrow(/Multiboot entry is not supported yet/);
-    expect(bootImage(multiboot, { entry: "elf" }).entry).toBe("elf");
-  });
-
-  test("or a bzImage is named", () => {
-    const bzImage = new Uint8Array(1024);
-    bzImage.set([0x48, 0x64, 0x72, 0x53], 0x202);
-    expect(() => bootImage(bzImage)).toThrow(ImageError);
-    expect(() => bootImage(bzImage)).toThrow(/a bzImage, which is not supported yet/);
-  });
-
-  test("is the user's mistake, not the image's", () => {
-    expect(() => bootImage(kernel(), { entry: "multiboot" })).toThrow(UsageError);
-  });
+test("a bzImage, which is not supported yet, is named", () => {
+  const bzImage = new Uint8Array(1024);
+  bzImage.set([0x48, 0x64, 0x72, 0x53], 0x202);
+  expect(() => bootImage(bzImage)).toThrow(ImageError);
+  expect(() => bootImage(bzImage)).toThrow(/a bzImage, which is not supported yet/);
 });

@@ -151,13 +151,13 @@ export class Cpu implements MmuHost {
   milestoneToldAt = -1;
   /** Whether a run stops after each IRET. */
   stopAtReturn = false;
-  private readonly saved: DeliveryState = {
+  private readonly saved: readonly DeliveryState[] = [0, 1].map((cpl) => ({
     r: this.r.slice(),
     selectors: this.selectors.slice(),
     limits: this.limits.slice(),
     attributes: this.attributes.slice(),
-    cpl: 0,
-  };
+    cpl,
+  }));
   /** The last page fault, and how often it came again at once. */
   private lastFault = { rip: 0n, address: 0n, error: 0, repeats: 0 };
   /** Set to leave the block after the running instruction. */
@@ -439,9 +439,13 @@ export class Cpu implements MmuHost {
     return BigInt.asUintN(64, BigInt.asIntN(bits, address)) === address;
   }
 
-  /** What a delivery or return that fails half way must leave as it was; good until the next call. */
-  saveForDelivery(): DeliveryState {
-    const { saved } = this;
+  /**
+   * What a far transfer or a delivery that fails half way must leave as it was.
+   * @param nested 1 within a transfer that has saved the state itself; what is returned is good until the next call
+   *   with the same number
+   */
+  saveForDelivery(nested: 0 | 1 = 0): DeliveryState {
+    const saved = this.saved[nested];
     saved.r.set(this.r);
     saved.selectors.set(this.selectors);
     saved.limits.set(this.limits);

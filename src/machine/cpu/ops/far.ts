@@ -89,7 +89,7 @@ function targetDescriptor(c: Cpu, selector: number): Descriptor {
 
 /** Goes to an offset in new code; leaves CS as it was where the offset is refused. */
 function enterCode(c: Cpu, descriptor: Descriptor, cpl: number, low: number, high: number): void {
-  const before = c.saveForDelivery();
+  const before = c.saveForDelivery(1);
   try {
     takeCode(c, descriptor, cpl);
     jumpTo(c, low, c.code64 ? high : 0);
