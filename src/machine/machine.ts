@@ -8,6 +8,7 @@ import type { PagingState } from "../paging/state";
 import { LDTR, TR } from "./cpu/attributes";
 import { loadPdptes } from "./cpu/control";
 import { Cpu, type CpuSurroundings } from "./cpu/cpu";
+import { recheck } from "./cpu/interrupt";
 import type { CpuModel } from "./cpu/model";
 import { APIC_BASE_ENABLE, readMsrValue } from "./cpu/msr";
 import { firmwareMtrrs } from "./cpu/mtrr";
@@ -24,6 +25,7 @@ import { registerPlatform } from "./devices/platform";
 import { Serial16550 } from "./devices/serial16550";
 import { EVENT_KINDS, type EventKind, type MachineEvent } from "./events";
 import type { Hypervisor } from "./hypervisor";
+import { Interrupts } from "./interrupts";
 import { PhysicalMemory, type PhysicalRange } from "./memory";
 import { RootTracker } from "./rootTracker";
 import type { SegmentState, StartState } from "./startState";
@@ -47,6 +49,9 @@ export type RunResult =
   | { reason: "limit" }
   | { reason: "ended"; event: MachineEvent };
 
+/** IRQ 4: COM1. */
+const SERIAL_LINE = 4;
+
 const FINAL = new Set(EVENT_KINDS.filter((description) => description.final).map(({ kind }) => kind));
 
 export class Machine implements CpuSurroundings {
@@ -66,6 +71,9 @@ export class Machine implements CpuSurroundings {
   private explained = this.wanted;
   private readonly roots: RootTracker;
   private readonly apic: LocalApic;
+  private readonly interrupts: Interrupts;
+  /** IA32_APIC_BASE, as the local APIC follows it. */
+  private apicBase: bigint;
   private lastEvent: MachineEvent | undefined;
   private finalEvent: MachineEvent | undefined;
 
@@ -80,7 +88,10 @@ export class Machine implements CpuSurroundings {
     }
     this.roots = new RootTracker(this.cpu, (event) => this.cpu.emit(event));
     const clock = { now: () => this.cpu.now() };
-    this.serial = new Serial16550((text) => this.cpu.emit({ event: "serial", ...this.cpu.here(), text }));
+    this.serial = new Serial16550(
+      (text) => this.cpu.emit({ event: "serial", ...this.cpu.here(), text }),
+      (raised) => this.interrupts.setLine(SERIAL_LINE, raised),
+    );
     this.io.register(Serial16550.FIRST_PORT, Serial16550.LAST_PORT, this.serial);
     this.io.register(
       DebugExit.PORT,
@@ -88,9 +99,16 @@ export class Machine implements CpuSurroundings {
       new DebugExit((value) => this.cpu.emit({ event: "exit", ...this.cpu.here(), status: value & 0xff })),
     );
     this.io.register(FwCfg.SELECTOR_PORT, FwCfg.DATA_PORT, new FwCfg(config.ram));
-    this.apic = new LocalApic(clock, this.cpu);
-    if (this.model.features.apic) this.mapApic(readMsrValue(this.cpu, MSR_APIC_BASE));
-    registerPlatform(this.io, clock, new CmosRtc(config.ram), (through) => {
+    const changed = () => recheck(this.cpu);
+    this.apic = new LocalApic(clock, this.cpu, changed);
+    this.apicBase = this.model.features.apic ? readMsrValue(this.cpu, MSR_APIC_BASE) : 0n;
+    this.interrupts = new Interrupts(clock, () => (this.apicOn ? this.apic : undefined), changed);
+    this.cpu.interrupts = this.interrupts;
+    // Who wants RAM at the usual place of the APIC gets it; the guest may still put the APIC there.
+    const covered = this.memory.isRam(Number(this.apicBase & ~0xfffn));
+    if (this.apicOn && !covered) this.mapApic();
+    this.apic.setUpVirtualWire();
+    registerPlatform(this.io, this.interrupts, new CmosRtc(config.ram), (through) => {
       const reason = `the guest reset the CPU through ${through}, and this machine does not start again`;
       this.cpu.emit({ event: "halt", ...this.cpu.here(), reason });
     });
@@ -144,6 +162,8 @@ export class Machine implements CpuSurroundings {
   /** Puts a hypervisor between the machine and what runs on it; before `start`. */
   attach(hypervisor: Hypervisor): void {
     this.cpu.hypervisor = hypervisor;
+    // Its guest hears of no device: interrupts would be the hypervisor's.
+    this.cpu.interrupts = undefined;
   }
 
   /** Takes over a start state; everything that is left out is as after reset. */
@@ -253,17 +273,22 @@ export class Machine implements CpuSurroundings {
   }
 
   apicBaseWritten(value: bigint): void {
+    const before = this.apicBase;
+    this.apicBase = value;
+    if (((before ^ value) & (APIC_BASE_ENABLE | ~0xfffn)) === 0n) return;
+    recheck(this.cpu);
     this.memory.unmapDevice(this.apic);
-    this.mapApic(value);
+    if ((value & APIC_BASE_ENABLE) === 0n) this.apic.reset();
+    else this.mapApic();
   }
 
-  /** The local APIC where IA32_APIC_BASE says, or nowhere (SDM vol. 3A, 10.4.3 to 10.4.5). */
-  private mapApic(value: bigint): void {
-    if ((value & APIC_BASE_ENABLE) === 0n) {
-      this.apic.reset();
-      return;
-    }
-    const start = Number(value & ~0xfffn);
+  private get apicOn(): boolean {
+    return (this.apicBase & APIC_BASE_ENABLE) !== 0n;
+  }
+
+  /** Puts the local APIC where IA32_APIC_BASE says (SDM vol. 3A, 10.4.3 to 10.4.5). */
+  private mapApic(): void {
+    const start = Number(this.apicBase & ~0xfffn);
     // What was translated from RAM there is in front of it no longer.
     this.cpu.codeWritten(start, LocalApic.SIZE);
     this.memory.mapDevice({ start, end: start + LocalApic.SIZE }, this.apic);

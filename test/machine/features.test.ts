@@ -200,16 +200,16 @@ describe("A feature of translation and addresses", () => {
 
 describe("A feature that is not implemented", () => {
   const CODES: Partial<Record<FeatureName, string>> = {
-    fpu: "d9 fe",
+    fpu: "d8 c1",
     sep: "0f 34",
     mmx: "0f 77",
-    fxsr: "0f ae 07",
     sse: "0f 57 c0",
     sse2: "66 0f ef c0",
     sse3: "f2 0f f0 07",
     ssse3: "66 0f 38 00 c1",
     sse41: "66 0f 38 14 c1",
     xsave: "0f 01 d0",
+    svm: "0f 01 d9",
   };
 
   for (const [feature, code] of Object.entries(CODES)) {

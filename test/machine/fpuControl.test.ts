@@ -13,12 +13,6 @@ test("FNINIT leaves the words that a kernel takes for a sign of an FPU", () => {
   expect(machine.cpu.getRegister(0)).toBe(0x12340000n);
 });
 
-test("before FNINIT the control word is that of power-up", () => {
-  const machine = longMode("d9 3b f4", { registers: { rbx: BigInt(DATA) } });
-  runToEnd(machine);
-  expect(machine.memory.read16(DATA)).toBe(0x40);
-});
-
 test.each([
   ["TS", 8],
   ["EM", 4],

@@ -63,7 +63,10 @@ export class CodeCache {
     return offsets[this.cpu.index + 1] - offsets[this.cpu.index];
   }
 
-  /** Changes when what linear addresses lead to may have changed; never less than 0. */
+  /**
+   * What tells whether a block that was found may run without another look: it changes when what linear addresses lead
+   * to may have changed, and is another one in user mode. Never less than 0.
+   */
   get epoch(): number {
     return this.cpu.r[R_EPOCH];
   }
@@ -71,9 +74,15 @@ export class CodeCache {
   /** What linear addresses lead to may have changed. */
   newEpoch(): void {
     const { r } = this.cpu;
-    r[R_EPOCH] = (r[R_EPOCH] + 1) & 0x7fffffff;
+    r[R_EPOCH] = (r[R_EPOCH] + 2) & 0x7fffffff;
     if (this.fetched.size > 0) this.fetched.clear();
-    if (r[R_EPOCH] === 0) this.forgetAddresses();
+    if (r[R_EPOCH] < 2) this.forgetAddresses();
+  }
+
+  /** Code is fetched with other rights from now on. */
+  setUser(user: boolean): void {
+    const { r } = this.cpu;
+    r[R_EPOCH] = (r[R_EPOCH] & ~1) | (user ? 1 : 0);
   }
 
   /** A translation has left the TLB: blocks that were found through it have to be found again. */

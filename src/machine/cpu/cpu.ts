@@ -32,6 +32,8 @@ import {
 import { CodeCache, linear } from "./codeCache";
 import { CpuFault, GP, PAGE_FAULT, SS_FAULT, UD } from "./fault";
 import { KIND_EXPLICIT, materialize } from "./flags";
+import { FpuState } from "./fpu";
+import type { InterruptSource } from "./interrupt";
 import type { CpuModel } from "./model";
 import { describeStaleUse, explainPageFault } from "./reasons";
 import {
@@ -53,6 +55,7 @@ import {
   EFER_LMA,
   EFER_NXE,
   FLAGS_FIXED,
+  IF,
   R_FLAGS,
   R_HIGH,
   R_KIND,
@@ -118,14 +121,13 @@ export class Cpu implements MmuHost {
   cr3 = 0n;
   cr4 = 0;
   efer = 0;
-  /** The x87 control word; after power-up as SDM vol. 3A, table 9-1, has it. */
-  fpuControl = 0x40;
   readonly dr = [0n, 0n, 0n, 0n, 0n, 0n, 0xffff0ff0n, 0x400n];
   /** What the time-stamp counter is ahead of the instruction count. */
   tscOffset = 0n;
   /** The task-priority register of the local APIC; its upper half is CR8. */
   tpr = 0;
   cpl = 0;
+  readonly fpu = new FpuState();
   /** Model-specific registers that only hold what was written (see `msr.ts`). */
   readonly msrs = new Map<number, bigint>();
 
@@ -161,6 +163,14 @@ export class Cpu implements MmuHost {
   private lastFault = { rip: 0n, address: 0n, error: 0, repeats: 0 };
   /** Set to leave the block after the running instruction. */
   leave = false;
+  /** What interrupts it; undefined where nothing does. */
+  interrupts: InterruptSource | undefined;
+  /** The instruction count from which on an interrupt may come that was not there before (see `interrupt.ts`). */
+  deadline = 0;
+  /** The instruction count at which interrupts are held off, by STI or a load of SS before it. */
+  inhibitedAt = -1;
+  /** HLT waits for an interrupt. */
+  halted = false;
   /** The sink asked to stop. */
   stopRequested = false;
   /** An exception whose delivery waits for the run to go on. */
@@ -247,6 +257,7 @@ export class Cpu implements MmuHost {
     const before = this.r[R_FLAGS];
     this.r[R_FLAGS] = (value & 0x3f7fd5) | FLAGS_FIXED;
     this.r[R_KIND] = KIND_EXPLICIT;
+    if ((value & IF) !== 0) this.deadline = 0;
     if (((before ^ value) & AC) !== 0) this.updateAccess();
     if ((value & VM) !== 0) this.unsupportedVm86();
   }
@@ -281,7 +292,7 @@ export class Cpu implements MmuHost {
     const userChanged = ((access ^ this.mmu.dataAccess) & ACCESS_USER) !== 0;
     this.mmu.dataAccess = access;
     this.mmu.flushCache();
-    if (userChanged) this.code.newEpoch();
+    if (userChanged) this.code.setUser((access & ACCESS_USER) !== 0);
   }
 
   setCpl(cpl: number): void {

@@ -11,6 +11,7 @@ import { NO_BLOCK } from "./block";
 import type { Cpu } from "./cpu";
 import { deliver, TripleFault } from "./delivery";
 import { CpuFault, DB, Halted, NO_ERROR, PAGE_FAULT, Unimplemented, vectorName } from "./fault";
+import { takeInterrupt, waitHalted } from "./interrupt";
 import { R_FLAGS, R_RIP, TF } from "./registers";
 
 /** Runs of a block after which it becomes part of a region: what runs less often is cheaper as closures. */
@@ -35,7 +36,8 @@ export function execute(c: Cpu, limit: number, passBreakpoint: boolean): RunEnd 
         pass = false;
         if (c.stopRequested) return stopped(c);
       }
-      return runBlocks(c, limit, pass);
+      const end = runBlocks(c, limit, pass);
+      if (end !== undefined) return end;
     } catch (thrown) {
       const end = settle(c, thrown);
       if (end !== undefined) return end;
@@ -51,10 +53,16 @@ function stopped(c: Cpu): RunEnd {
   return "stopped";
 }
 
-function runBlocks(c: Cpu, limit: number, passBreakpoint: boolean): RunEnd {
+/** Undefined where an interrupt waits for its delivery. */
+function runBlocks(c: Cpu, limit: number, passBreakpoint: boolean): RunEnd | undefined {
   const { r, code } = c;
   let pass = passBreakpoint;
   while (c.retired < limit) {
+    if (c.retired >= c.deadline && takeInterrupt(c)) return undefined;
+    if (c.halted) {
+      waitHalted(c, limit);
+      continue;
+    }
     const block = code.find();
     if (block.milestone !== undefined && tellMilestone(c, block.milestone)) return stopped(c);
     if (block.breakpoint && !pass) return "breakpoint";
@@ -62,9 +70,9 @@ function runBlocks(c: Cpu, limit: number, passBreakpoint: boolean): RunEnd {
     code.current = block;
     const { ops } = block;
     const trapping = (r[R_FLAGS] & TF) !== 0;
-    c.budget = limit - c.retired;
+    c.budget = Math.min(limit, c.deadline) - c.retired;
     const count = trapping ? 1 : Math.min(ops.length, c.budget);
-    if (block.target >= 0 && count === ops.length && !trapping) code.runRegion(block, limit);
+    if (block.target >= 0 && count === ops.length && !trapping) code.runRegion(block, c.retired + c.budget);
     else {
       if (block.runs++ === HOT) code.compile(block);
       r[R_RIP] = block.nextLow;

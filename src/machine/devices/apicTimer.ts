@@ -69,6 +69,12 @@ export class ApicTimer {
     return news;
   }
 
+  /** The instruction count at which the count next comes to 0; infinity where it does not run. */
+  nextExpiry(): number {
+    const stopped = this.initial === 0 || (!this.isPeriodic && this.taken > 0);
+    return stopped ? Number.POSITIVE_INFINITY : this.started + (this.taken + 1) * this.initial * this.divisor;
+  }
+
   /** Ticks since the count was the initial one. */
   private get ticks(): number {
     return Math.floor((this.clock.now() - this.started) / this.divisor);

@@ -1,8 +1,7 @@
 /**
  * The local APIC in xAPIC mode (SDM vol. 3A, chapter 10): its registers in a page of physical memory.
  *
- * No interrupt is ever delivered: what is accepted stays pending in IRR, and ISR stays empty. Another CPU is nowhere,
- * so that what is sent to others is lost. NMI, SMI and INIT to this CPU, which would be felt whatever its flags say,
+ * Another CPU is nowhere, so that what is sent to others is lost. LINT0 takes the PICs' interrupts as ExtINT only. NMI, SMI and INIT to this CPU, which would be felt whatever its flags say,
  * stop the machine as unimplemented; so do accesses that the SDM forbids. There is no x2APIC mode.
  */
 import { Unimplemented } from "../cpu/fault";
@@ -22,6 +21,7 @@ const LDR = 0xd0;
 const DFR = 0xe0;
 const SVR = 0xf0;
 const ISR = 0x100;
+const TMR = 0x180;
 const IRR = 0x200;
 const ESR = 0x280;
 const ICR_LOW = 0x300;
@@ -35,7 +35,11 @@ const DIVIDE = 0x3e0;
 const VERSION_VALUE = 0x00050014;
 /** Timer, thermal sensor, performance counters, LINT0, LINT1, error: which bits software writes (figure 10-8). */
 const LVT_WRITABLE = [0x300ff, 0x107ff, 0x107ff, 0x1a7ff, 0x1a7ff, 0x100ff] as const;
+const LINT0 = 3;
+const LINT1 = 4;
 const MASKED = 0x10000;
+const DELIVERY_MODE = 0x700;
+const DELIVERY_EXTINT = 0x700;
 const PERIODIC = 0x20000;
 const SOFTWARE_ENABLED = 0x100;
 /** Of the ICR's lower half: vector, delivery mode, destination mode, level, trigger mode, shorthand. */
@@ -67,6 +71,7 @@ export class LocalApic implements MmioDevice {
   private readonly timer: ApicTimer;
   private readonly lvt = new Uint32Array(LVT_WRITABLE.length);
   private readonly irr = new Uint32Array(8);
+  private readonly isr = new Uint32Array(8);
   private id = 0;
   private ldr = 0;
   private dfr = 0;
@@ -80,6 +85,7 @@ export class LocalApic implements MmioDevice {
   constructor(
     clock: Clock,
     private readonly priority: TaskPriority,
+    private readonly changed: () => void = () => {},
   ) {
     this.timer = new ApicTimer(clock);
     this.reset();
@@ -89,6 +95,7 @@ export class LocalApic implements MmioDevice {
   reset(): void {
     this.lvt.fill(MASKED);
     this.irr.fill(0);
+    this.isr.fill(0);
     this.id = 0;
     this.ldr = 0;
     this.dfr = 0xffffffff;
@@ -101,11 +108,42 @@ export class LocalApic implements MmioDevice {
     this.timer.reset();
   }
 
+  /** What a PC's firmware makes of it: on, the PICs' interrupts through LINT0, NMI through LINT1 (10.1). */
+  setUpVirtualWire(): void {
+    this.svr = 0xff | SOFTWARE_ENABLED;
+    this.lvt[LINT0] = 0x8700;
+    this.lvt[LINT1] = 0x8400;
+  }
+
+  /** Whether an interrupt of its own is to be taken: one of a higher class than task and service allow (10.8.3.1). */
+  requested(): boolean {
+    this.acceptTimer();
+    return this.enabled && highest(this.irr) >> 4 > this.processorPriority >> 4;
+  }
+
+  /** Takes the pending interrupt of the highest priority into service. @returns its vector */
+  acknowledge(): number {
+    const vector = highest(this.irr);
+    this.irr[vector >> 5] &= ~(1 << (vector & 31));
+    this.isr[vector >> 5] |= 1 << (vector & 31);
+    return vector;
+  }
+
+  /** Whether LINT0 lets the PICs' interrupts through. */
+  get passesPics(): boolean {
+    return (this.lvt[LINT0] & (MASKED | DELIVERY_MODE)) === DELIVERY_EXTINT;
+  }
+
+  /** The instruction count at which the timer next raises an interrupt; infinity where it does not. */
+  nextExpiry(): number {
+    return (this.lvt[0] & MASKED) !== 0 ? Number.POSITIVE_INFINITY : this.timer.nextExpiry();
+  }
+
   /** @throws Unimplemented for an access that is not of 32 bits at a multiple of 16 bytes */
   read(offset: number, size: 1 | 2 | 4): number {
     requireWhole(offset, size);
     this.acceptTimer();
-    if (offset >= ISR && offset < ESR) return offset < IRR ? 0 : this.irr[(offset - IRR) >> 4];
+    if (offset >= ISR && offset < ESR) return this.vectorBits(offset);
     const entry = lvtIndex(offset);
     if (entry >= 0) return this.lvt[entry];
     switch (offset) {
@@ -114,9 +152,9 @@ export class LocalApic implements MmioDevice {
       case VERSION:
         return VERSION_VALUE;
       case TPR:
-      case PPR:
-        // Nothing is in service, so that the task's priority is the processor's.
         return this.priority.tpr;
+      case PPR:
+        return this.processorPriority;
       case APR:
       case EOI:
       case RRD:
@@ -148,6 +186,7 @@ export class LocalApic implements MmioDevice {
   write(offset: number, size: 1 | 2 | 4, value: number): void {
     requireWhole(offset, size);
     this.acceptTimer();
+    this.changed();
     const entry = lvtIndex(offset);
     if (entry >= 0) {
       this.writeLvt(entry, value);
@@ -161,6 +200,7 @@ export class LocalApic implements MmioDevice {
         this.priority.tpr = value & 0xff;
         return;
       case EOI:
+        this.endOfInterrupt();
         return;
       case LDR:
         this.ldr = (value & 0xff000000) >>> 0;
@@ -198,6 +238,24 @@ export class LocalApic implements MmioDevice {
         return;
     }
     if (offset < ISR || offset >= ESR) this.newErrors |= ILLEGAL_REGISTER;
+  }
+
+  /** ISR, TMR (no interrupt is level-triggered) or IRR at an offset, 32 bits each. */
+  private vectorBits(offset: number): number {
+    if (offset >= IRR) return this.irr[(offset - IRR) >> 4];
+    return offset < TMR ? this.isr[(offset - ISR) >> 4] : 0;
+  }
+
+  /** 10.8.3.1: of the task's priority and what is in service, the higher class. */
+  private get processorPriority(): number {
+    const serves = Math.max(0, highest(this.isr));
+    const { tpr } = this.priority;
+    return tpr >> 4 >= serves >> 4 ? tpr : serves & 0xf0;
+  }
+
+  private endOfInterrupt(): void {
+    const vector = highest(this.isr);
+    if (vector >= 0) this.isr[vector >> 5] &= ~(1 << (vector & 31));
   }
 
   private get enabled(): boolean {
@@ -257,6 +315,12 @@ export class LocalApic implements MmioDevice {
     if (this.dfr >>> 28 === 0xf) return (logical & destination) !== 0;
     return logical >> 4 === destination >> 4 && (logical & destination & 0xf) !== 0;
   }
+}
+
+/** The highest vector among 256 bits; -1 where there is none. */
+function highest(bits: Uint32Array): number {
+  for (let word = 7; word >= 0; word--) if (bits[word] !== 0) return 32 * word + 31 - Math.clz32(bits[word]);
+  return -1;
 }
 
 /** The LVT's entry at an offset; -1 where there is none. */

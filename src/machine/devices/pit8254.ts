@@ -1,6 +1,6 @@
 /**
  * The 8254 interval timer (Intel 82C54 data sheet) with port 61H, which gates counter 2 and shows its output. Time
- * is the instruction count: `TSC_HZ` instructions are a second. It raises no interrupts.
+ * is the instruction count: `TSC_HZ` instructions are a second.
  */
 import type { Clock, IoDevice } from "./ioBus";
 import { PitCounter } from "./pitCounter";
@@ -25,6 +25,20 @@ const OUTPUT_2 = 0x20;
 /** Counter 1 asks for a memory refresh, and turns the refresh bit over, every 18 ticks (15 microseconds). */
 const REFRESH_TICKS = 18;
 
+/** Ticks of the PIT's clock until an instruction. */
+function ticksAt(instruction: number): number {
+  return Math.floor((instruction * PIT_HZ) / TSC_HZ);
+}
+
+/** The first instruction at which so many ticks have passed. */
+function instructionOf(tick: number): number {
+  if (tick === Number.POSITIVE_INFINITY) return tick;
+  let instruction = Math.ceil((tick * TSC_HZ) / PIT_HZ);
+  while (ticksAt(instruction) < tick) instruction++;
+  while (ticksAt(instruction - 1) >= tick) instruction--;
+  return instruction;
+}
+
 /** Ports 40H to 43H and 61H. */
 export class Pit8254 implements IoDevice {
   static readonly FIRST_PORT = 0x40;
@@ -35,8 +49,16 @@ export class Pit8254 implements IoDevice {
   private readonly ticks: () => number;
   private systemControl = 0;
 
-  constructor(clock: Clock) {
-    this.ticks = () => Math.floor((clock.now() * PIT_HZ) / TSC_HZ);
+  /**
+   * @param update called before anything changes: what the output of counter 0 has done until now counts
+   * @param programmed called when counter 0 was written, with whether its output rises by that
+   */
+  constructor(
+    clock: Clock,
+    private readonly update: () => void = () => {},
+    private readonly programmed: (rises: boolean) => void = () => {},
+  ) {
+    this.ticks = () => ticksAt(clock.now());
     this.counters = [true, true, false].map((gate) => new PitCounter(this.ticks, gate));
     // As a PC's firmware leaves them: 18.2 ticks a second, and memory refresh.
     this.program(0, 0x34, 0);
@@ -53,9 +75,26 @@ export class Pit8254 implements IoDevice {
     if (port === SYSTEM_CONTROL_PORT) {
       this.systemControl = value & SYSTEM_CONTROL_WRITABLE;
       this.counters[2].setGate((value & GATE_2) !== 0);
-    } else if (port !== CONTROL_PORT) this.counters[port & 3].write(value);
+    } else if (port !== CONTROL_PORT) this.change(port & 3, (counter) => counter.write(value));
     else if (value >> 6 === READ_BACK) this.readBack(value);
-    else this.counters[value >> 6].control(value);
+    else this.change(value >> 6, (counter) => counter.control(value));
+  }
+
+  /** The instruction count at which the output of counter 0 next rises by itself, behind now. */
+  nextRise(): number {
+    return instructionOf(this.counters[0].nextRise());
+  }
+
+  private change(index: number, action: (counter: PitCounter) => void): void {
+    const counter = this.counters[index];
+    if (index !== 0) {
+      action(counter);
+      return;
+    }
+    this.update();
+    const before = counter.output();
+    action(counter);
+    this.programmed(!before && counter.output());
   }
 
   private readSystemControl(): number {

@@ -66,6 +66,25 @@ export class PitCounter {
     }
   }
 
+  /** The tick, behind now, at which the output next goes from low to high by itself; infinity where it will not. */
+  nextRise(): number {
+    if (this.since === undefined) return Number.POSITIVE_INFINITY;
+    const elapsed = this.elapsed();
+    const start = this.ticks() - elapsed;
+    switch (this.mode) {
+      case MODE_RATE_GENERATOR:
+      case MODE_SQUARE_WAVE:
+        // A period of one tick has no other level.
+        if (this.reload === 1) return Number.POSITIVE_INFINITY;
+        return start + (Math.floor(elapsed / this.reload) + 1) * this.reload;
+      case MODE_SOFTWARE_STROBE:
+      case MODE_HARDWARE_STROBE:
+        return elapsed <= this.reload ? start + this.reload + 1 : Number.POSITIVE_INFINITY;
+      default:
+        return elapsed < this.reload ? start + this.reload : Number.POSITIVE_INFINITY;
+    }
+  }
+
   /** A control word for this counter, bits 5:0; access 0 latches the count instead. */
   control(word: number): void {
     const access = (word >> 4) & 3;

@@ -1,15 +1,27 @@
 /**
- * The rest of a PC that early boot code touches: each device answers sanely, none raises interrupts.
+ * The rest of a PC that early boot code touches: each device answers sanely.
  */
 import type { CmosRtc } from "./cmos";
-import type { Clock, IoBus, IoDevice } from "./ioBus";
+import type { IoBus, IoDevice } from "./ioBus";
 import { Keyboard8042 } from "./keyboard8042";
 import { PciConfiguration } from "./pci";
-import { Pic8259 } from "./pic8259";
+import { PicPair } from "./picPair";
 import { Pit8254 } from "./pit8254";
+
+/** IRQ 1 and IRQ 12. */
+const KEYBOARD_LINE = 1;
+const MOUSE_LINE = 12;
 
 const POST_PORT = 0x80;
 const SYSTEM_CONTROL_A_PORT = 0x92;
+
+/** What the devices are wired to. */
+export interface DeviceInterrupts {
+  readonly pics: PicPair;
+  readonly pit: Pit8254;
+  /** Sets the level of a device's line, 1..15. */
+  readonly setLine: (line: number, high: boolean) => void;
+}
 
 /** A byte that holds what was written: the POST code. */
 class Latch implements IoDevice {
@@ -47,16 +59,20 @@ class SystemControlA implements IoDevice {
  */
 export function registerPlatform(
   io: IoBus,
-  clock: Clock,
+  { pics, pit, setLine }: DeviceInterrupts,
   cmos: CmosRtc,
   onReset: (through: string) => void = () => {},
 ): void {
-  io.register(0x20, 0x21, new Pic8259());
-  io.register(0xa0, 0xa1, new Pic8259());
-  const pit = new Pit8254(clock);
+  for (const port of PicPair.PORTS) io.register(port, port, pics);
   io.register(Pit8254.FIRST_PORT, Pit8254.LAST_PORT, pit);
   io.register(Pit8254.GATE_PORT, Pit8254.GATE_PORT, pit);
-  const keyboard = new Keyboard8042(() => onReset("port 0x64"));
+  const keyboard = new Keyboard8042(
+    () => onReset("port 0x64"),
+    (key, mouse) => {
+      setLine(KEYBOARD_LINE, key);
+      setLine(MOUSE_LINE, mouse);
+    },
+  );
   io.register(Keyboard8042.DATA_PORT, Keyboard8042.DATA_PORT, keyboard);
   io.register(Keyboard8042.COMMAND_PORT, Keyboard8042.COMMAND_PORT, keyboard);
   io.register(0x70, 0x71, cmos);

@@ -1,6 +1,6 @@
 /**
  * A 16550 serial port at COM1 (National Semiconductor PC16550D). It sends at once and receives only its own
- * loopback; it names the interrupts that it would raise, and raises none.
+ * loopback.
  */
 import type { IoDevice } from "./ioBus";
 
@@ -13,6 +13,8 @@ const IIR_NONE = 0x01;
 const IIR_THR_EMPTY = 0x02;
 const IIR_RECEIVED = 0x04;
 const IIR_FIFOS = 0xc0;
+/** On a PC it lets the interrupt through. */
+const MCR_OUT2 = 0x08;
 const MCR_LOOPBACK = 0x10;
 const LSR_DATA_READY = 0x01;
 const LSR_OVERRUN = 0x02;
@@ -41,11 +43,30 @@ export class Serial16550 implements IoDevice {
   private lastReceived = 0;
   private overrun = false;
   private line: number[] = [];
+  /** The interrupt line's level. */
+  private raised = false;
 
-  /** @param onLine hears each line that the guest sends, without its line end; a byte is a character of Latin-1 */
-  constructor(private readonly onLine: (text: string) => void) {}
+  /**
+   * @param onLine hears each line that the guest sends, without its line end; a byte is a character of Latin-1
+   * @param onInterrupt hears the level of the interrupt line when it changes
+   */
+  constructor(
+    private readonly onLine: (text: string) => void,
+    private readonly onInterrupt: (raised: boolean) => void = () => {},
+  ) {}
 
   read(port: number): number {
+    const value = this.readRegister(port);
+    this.tellInterrupt();
+    return value;
+  }
+
+  write(port: number, _size: number, value: number): void {
+    this.writeRegister(port, value);
+    this.tellInterrupt();
+  }
+
+  private readRegister(port: number): number {
     const latch = (this.lineControl & LCR_DLAB) !== 0;
     switch (port & 7) {
       case 0:
@@ -67,7 +88,7 @@ export class Serial16550 implements IoDevice {
     }
   }
 
-  write(port: number, _size: number, value: number): void {
+  private writeRegister(port: number, value: number): void {
     const latch = (this.lineControl & LCR_DLAB) !== 0;
     switch (port & 7) {
       case 0:
@@ -146,6 +167,16 @@ export class Serial16550 implements IoDevice {
     if ((this.interruptEnable & IER_THR_EMPTY) === 0 || !this.emptyPending) return IIR_NONE;
     this.emptyPending = false;
     return IIR_THR_EMPTY;
+  }
+
+  private tellInterrupt(): void {
+    const wanted =
+      ((this.interruptEnable & IER_RECEIVED) !== 0 && this.received.length > 0) ||
+      ((this.interruptEnable & IER_THR_EMPTY) !== 0 && this.emptyPending);
+    const raised = wanted && (this.modemControl & (MCR_OUT2 | MCR_LOOPBACK)) === MCR_OUT2;
+    if (raised === this.raised) return;
+    this.raised = raised;
+    this.onInterrupt(raised);
   }
 
   private lineStatus(): number {

@@ -297,6 +297,30 @@ describe("The local APIC in a machine", () => {
     expect(moved.memory.read8(0x500080)).toBe(77);
   });
 
+  it("leaves RAM that was asked for at its usual place alone, until the guest enables it anew", () => {
+    // mov [rsi], rax; mov rbx, [rsi]; wrmsr of the same value; mov rdi, [rsi]; hlt
+    const again = "b8 00 09 e0 fe 31 d2 0f 30";
+    const ram = [{ start: 0, end: 2 ** 32 }];
+    const made = longMode(`48 89 06 48 8b 1e ${again} 48 8b 3e f4`, {
+      ram,
+      registers: { rsi: 0x400000n, rcx: 0x1bn, rax: 0x1122334455667788n },
+    });
+    made.memory.write64(PD + 16, BigInt(BASE) | P | RW | PS);
+    runToEnd(made);
+    expect([made.cpu.getRegister(3), made.cpu.getRegister(7)]).toEqual([
+      0x1122334455667788n,
+      0x1122334455667788n,
+    ]);
+    // wrmsr off, wrmsr on; mov eax, [rsi+30h]; hlt
+    const enabled = longMode(`b8 00 01 e0 fe 31 d2 0f 30 ${again} 8b 46 30 f4`, {
+      ram,
+      registers: { rsi: 0x400000n, rcx: 0x1bn },
+    });
+    enabled.memory.write64(PD + 16, BigInt(BASE) | P | RW | PS);
+    runToEnd(enabled);
+    expect(rax(enabled)).toBe(0x50014n);
+  });
+
   it("has no x2APIC mode: the bit that enables it is reserved (10.12.1)", () => {
     // mov eax, 0xfee00d00; xor edx, edx; wrmsr
     const made = machine("b8 00 0d e0 fe 31 d2 0f 30 f4");

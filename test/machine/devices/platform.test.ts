@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { CmosRtc } from "../../../src/machine/devices/cmos";
 import { IoBus } from "../../../src/machine/devices/ioBus";
 import { registerPlatform } from "../../../src/machine/devices/platform";
+import { Interrupts } from "../../../src/machine/interrupts";
 import type { PhysicalRange } from "../../../src/machine/memory";
 
 const MIB = 2 ** 20;
@@ -10,7 +11,16 @@ const GIB = 2 ** 30;
 function platform(ram: readonly PhysicalRange[] = [{ start: 0, end: 64 * MIB }]) {
   const io = new IoBus();
   const resets: string[] = [];
-  registerPlatform(io, { now: () => 0 }, new CmosRtc(ram), (through) => resets.push(through));
+  registerPlatform(
+    io,
+    new Interrupts(
+      { now: () => 0 },
+      () => undefined,
+      () => {},
+    ),
+    new CmosRtc(ram),
+    (through) => resets.push(through),
+  );
   return {
     io,
     resets,

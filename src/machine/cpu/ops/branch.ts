@@ -3,6 +3,7 @@ import { type Instruction, Mnemonic, OpKind, Register } from "iced-x86";
 import type { Cpu } from "../cpu";
 import { Halted } from "../fault";
 import { CONDITIONS, zero } from "../flags";
+import { isDeaf } from "../interrupt";
 import {
   isMemory,
   type Op,
@@ -46,8 +47,10 @@ function jump(site: Site): Op {
   if (instruction.op0Kind === OpKind.Register || isMemory(instruction, 0)) return jumpIndirect(site);
   const { low, high } = target(site);
   if (low === site.low && high === site.high) {
-    return () => {
-      throw new Halted("an instruction that jumps to itself, and nothing that could interrupt it");
+    return (c) => {
+      if (isDeaf(c))
+        throw new Halted("an instruction that jumps to itself, and nothing that could interrupt it");
+      jumpTo(c, low, high);
     };
   }
   return checkedJump(site, low, high);

@@ -3,6 +3,7 @@ import { Register } from "iced-x86";
 import { writeCr0, writeCr3, writeCr4 } from "../control";
 import type { Cpu } from "../cpu";
 import { DB, NO_ERROR, Unimplemented } from "../fault";
+import { recheck } from "../interrupt";
 import { type Op, registerNumber, type Site } from "../operands";
 import { CR4_DE } from "../registers";
 import { undefinedOpcode } from "./family";
@@ -69,6 +70,7 @@ function writeControl(c: Cpu, control: number, value: bigint): void {
     default:
       if (value > 15n) throw c.gp("CR8: a reserved bit is set");
       c.tpr = Number(value) << 4;
+      recheck(c);
   }
 }
 

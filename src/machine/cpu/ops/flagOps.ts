@@ -3,6 +3,7 @@ import { Mnemonic } from "iced-x86";
 import type { Cpu } from "../cpu";
 import { NM, NO_ERROR } from "../fault";
 import { carry, materialize, setFlags } from "../flags";
+import { inhibitInterrupts, recheck } from "../interrupt";
 import type { Op, Site } from "../operands";
 import {
   AC,
@@ -50,6 +51,17 @@ function storeAh(): Op {
   return (c) => setFlags(c.r, LAHF_FLAGS, c.r8[1]);
 }
 
+/** STI: interrupts come behind the next instruction at the earliest, if they were off (SDM vol. 2, STI). */
+function setInterrupts(): Op {
+  return (c) => {
+    requireIopl(c, "STI");
+    if ((c.r[R_FLAGS] & IF) !== 0) return;
+    c.r[R_FLAGS] |= IF;
+    inhibitInterrupts(c);
+    recheck(c);
+  };
+}
+
 /** LAHF and SAHF are a feature of their own in 64-bit mode only. */
 function in64WithFeature(build: () => Op): (site: Site) => Op {
   const gated = withFeature("lahf_lm", build);
@@ -95,13 +107,6 @@ export const FLAG_OPS = new Map([
         c.r[R_FLAGS] &= ~IF;
       },
     ],
-    [
-      Mnemonic.Sti,
-      () => (c) => {
-        requireIopl(c, "STI");
-        c.r[R_FLAGS] |= IF;
-      },
-    ],
     [Mnemonic.Lahf, in64WithFeature(loadAh)],
     [Mnemonic.Sahf, in64WithFeature(storeAh)],
     [Mnemonic.Nop, nothing],
@@ -122,6 +127,7 @@ export const FLAG_OPS = new Map([
     [Mnemonic.Prefetcht2, nothing],
   ),
   ...endingFamily(
+    [Mnemonic.Sti, setInterrupts],
     [Mnemonic.Clac, withFeature("smap", accessFlag(0))],
     [Mnemonic.Stac, withFeature("smap", accessFlag(AC))],
   ),

@@ -1,7 +1,9 @@
 /** MOV MOVZX MOVSX MOVSXD LEA XCHG CMOVcc XLAT LDS and its like (SDM vol. 2). */
 import { Mnemonic, Register } from "iced-x86";
+import type { Cpu } from "../cpu";
 import { BR, NO_ERROR } from "../fault";
 import { CONDITIONS } from "../flags";
+import { inhibitInterrupts } from "../interrupt";
 import {
   effectiveAddress,
   immediateOf,
@@ -23,7 +25,7 @@ import {
   writer,
   writer64,
 } from "../operands";
-import { CS, R_EA_HIGH, R_HIGH, RAX, RBX } from "../registers";
+import { CS, R_EA_HIGH, R_HIGH, RAX, RBX, SS } from "../registers";
 import { loadSegment } from "../segments";
 import { CMOV_MNEMONICS } from "./conditions";
 import { moveControl, moveDebug } from "./controlMoves";
@@ -137,10 +139,15 @@ function moveToSegment(site: Site): Op {
   const source = isRegister(site.instruction, 1) ? operandSize(site.instruction, 1) : 2;
   if (source === 8) {
     const index = 2 * registerNumber(site.instruction.op1Register);
-    return (c) => loadSegment(c, segment, c.r[index] & 0xffff);
+    return (c) => moveSelector(c, segment, c.r[index] & 0xffff);
   }
   const read = reader(site, 1, source);
-  return (c) => loadSegment(c, segment, read(c) & 0xffff);
+  return (c) => moveSelector(c, segment, read(c) & 0xffff);
+}
+
+function moveSelector(c: Cpu, segment: number, selector: number): void {
+  loadSegment(c, segment, selector);
+  if (segment === SS) inhibitInterrupts(c);
 }
 
 /** To a register the selector is zero-extended, to memory it is always 16 bits. */

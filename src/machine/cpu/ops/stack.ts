@@ -2,6 +2,7 @@
 import { Code, Mnemonic, OpKind, Register } from "iced-x86";
 import type { Cpu } from "../cpu";
 import { materialize } from "../flags";
+import { inhibitInterrupts } from "../interrupt";
 import {
   isMemory,
   isRegister,
@@ -180,6 +181,7 @@ function pop(site: Site): Op {
     return (c) => {
       const selector = peek(c, site, 2, 0) & 0xffff;
       loadSegment(c, number, selector);
+      if (number === SS) inhibitInterrupts(c);
       advanceStack(c, site.stackSize, size);
     };
   }

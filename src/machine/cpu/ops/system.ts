@@ -6,6 +6,7 @@ import type { Cpu } from "../cpu";
 import { cpuid } from "../cpuid";
 import { CpuFault, Halted } from "../fault";
 import { setFlags } from "../flags";
+import { isDeaf, recheck } from "../interrupt";
 import { APIC_BASE_ENABLE, MSR_KERNEL_GS_BASE, readMsr, readMsrValue, timeStamp, writeMsr } from "../msr";
 import {
   advance,
@@ -403,12 +404,10 @@ function writeKeys(): Op {
 function halt(): Op {
   return (c) => {
     requireSupervisor(c, "HLT");
-    const interrupts = (c.r[R_FLAGS] & IF) !== 0;
-    throw new Halted(
-      interrupts
-        ? "HLT, and no device of this machine raises interrupts"
-        : "HLT with interrupts disabled (RFLAGS.IF = 0)",
-    );
+    if ((c.r[R_FLAGS] & IF) === 0) throw new Halted("HLT with interrupts disabled (RFLAGS.IF = 0)");
+    if (isDeaf(c)) throw new Halted("HLT, and no device of this machine is going to raise an interrupt");
+    c.halted = true;
+    recheck(c);
   };
 }
 

@@ -12,7 +12,7 @@ import { CMPXCHG } from "./cmpxchg";
 import { undefinedOpcode } from "./family";
 import { FAR } from "./far";
 import { FLAG_OPS } from "./flagOps";
-import { FPU_CONTROL } from "./fpuControl";
+import { FPU_STATE } from "./fpuState";
 import { IO } from "./io";
 import { MOVE } from "./move";
 import { MULTIPLY } from "./multiply";
@@ -47,7 +47,7 @@ for (const family of [
   STRING,
   CMPXCHG,
   FLAG_OPS,
-  FPU_CONTROL,
+  FPU_STATE,
   IO,
   SYSTEM,
 ]) {
@@ -63,7 +63,6 @@ export function builderOf(instruction: Instruction): Builder {
 const FEATURES_OF_MISSING = new Map<number, FeatureName>([
   [CpuidFeature.SEP, "sep"],
   [CpuidFeature.MMX, "mmx"],
-  [CpuidFeature.FXSR, "fxsr"],
   [CpuidFeature.SSE, "sse"],
   [CpuidFeature.SSE2, "sse2"],
   [CpuidFeature.SSE3, "sse3"],
