@@ -224,6 +224,10 @@ describe("How a run is cut into slices", () => {
     whole.run(TOTAL);
     const expected = summary(whole);
     expect(expected.interrupts).toBeGreaterThan(5n);
+    const closures = make();
+    closures.cpu.code.compiling = false;
+    closures.run(TOTAL);
+    expect(summary(closures)).toEqual(expected);
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 1, max: 9000 }), { minLength: 1, maxLength: 40 }), (slices) => {
         const machine = make();
