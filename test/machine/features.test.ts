@@ -202,7 +202,7 @@ describe("A feature that is not implemented", () => {
   const CODES: Partial<Record<FeatureName, string>> = {
     fpu: "d8 c1",
     sep: "0f 34",
-    mmx: "0f 77",
+    mmx: "0f fc c1",
     sse: "0f 57 c0",
     sse2: "66 0f ef c0",
     sse3: "f2 0f f0 07",

@@ -87,6 +87,41 @@ describe("The x87 control and status words", () => {
   });
 });
 
+describe("FILD and EMMS", () => {
+  /** fild of [rdi], then fxsave: the ten bytes of ST0. */
+  const loaded = (code: string, bytes: number[]) => {
+    const { saved } = run(`${code} ${FXSAVE}`, {}, (image) => image.set(bytes));
+    expect([saved[4], ((saved[3] << 8) | saved[2]) >> 11]).toEqual([0x80, 7]);
+    const view = new DataView(saved.buffer, saved.byteOffset);
+    return `${view.getUint16(40, true).toString(16)} ${view.getBigUint64(32, true).toString(16)}`;
+  };
+
+  it("loads integers as the 80-bit format has them", () => {
+    // Encodings by SDM vol. 1, 4.2.2.
+    expect(loaded("df 07", [1, 0])).toBe("3fff 8000000000000000");
+    expect(loaded("db 07", [0, 0, 0, 0])).toBe("0 0");
+    expect(loaded("db 07", [0xfd, 0xff, 0xff, 0xff])).toBe("c000 c000000000000000");
+    expect(loaded("df 2f", [0, 0, 0, 0, 0, 0, 0, 0x80])).toBe("c03e 8000000000000000");
+    expect(loaded("df 2f", [1, 0, 0, 0, 1, 0, 0, 0])).toBe("401f 8000000080000000");
+  });
+
+  it("pushes: what was ST0 becomes ST1; EMMS makes all registers empty", () => {
+    const { saved } = run(`df 07 df 47 02 ${FXSAVE}`, {}, (image) => image.set([1, 0, 2, 0]));
+    expect([saved[4], saved[32 + 9], saved[32 + 8], saved[48 + 9], saved[48 + 8]]).toEqual([
+      0xc0, 0x40, 0x00, 0x3f, 0xff,
+    ]);
+    expect(run(`df 07 df 07 0f 77 ${FXSAVE}`).saved[4]).toBe(0);
+  });
+
+  it("stops the machine in words where the stack is full", () => {
+    const { machine } = run("df 07 ".repeat(9).trim());
+    expect(machine.ended).toMatchObject({
+      event: "unimplemented",
+      reason: "FILD onto a full x87 stack: this machine has no x87 exceptions",
+    });
+  });
+});
+
 describe("LDMXCSR and STMXCSR", () => {
   it("hold what is written, and refuse reserved bits", () => {
     // ldmxcsr [rdi]; stmxcsr [rsi]

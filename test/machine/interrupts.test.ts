@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Machine } from "../../src/machine/machine";
-import { CODE, DATA, HANDLERS, haltedIn, longMode, runToEnd } from "../support/longMode";
+import { CODE, DATA, HANDLERS, haltedIn, hexBytes, longMode, runToEnd, writeGate } from "../support/longMode";
 
 /** The timer's clock; a billion instructions are a second. */
 const TICK_HZ = 1_193_182;
@@ -136,6 +136,39 @@ describe("HLT with interrupts on", () => {
     }
   });
 
+  it("ends the run where the last request is held back by one whose end was not told", () => {
+    // The handler starts the timer once more, and returns without an end of interrupt.
+    const prefix = `${PICS}${timer(100, 0)}fb f4 f4 `;
+    const machine = longMode(`${prefix}90 90`);
+    machine.memory.writeBytes(0x250000, hexBytes(`${timer(100, 0)}48 cf`));
+    writeGate(machine, 0x20, 0x250000);
+    expect(machine.run(10_000_000)).toMatchObject({
+      reason: "ended",
+      event: {
+        event: "halt",
+        rip: BigInt(CODE + prefix.trim().split(" ").length),
+        reason: "HLT, and no device of this machine is going to raise an interrupt",
+      },
+    });
+    // Two times 100 ticks.
+    expect(Math.abs(machine.instructions - 2 * 83_810)).toBeLessThan(2000);
+  });
+
+  it("an interrupt without a gate is a fault at the instruction it came before", () => {
+    const prefix = `${PICS}${timer(100)}fb f4 `;
+    const machine = longMode(`${prefix}90 90`);
+    writeGate(machine, 0x20, HANDLERS, { present: false });
+    const events = runToEnd(machine, 1_000_000);
+    const rip = BigInt(CODE + prefix.trim().split(" ").length);
+    expect(events.find(({ event }) => event === "exception")).toMatchObject({
+      vector: 11,
+      error: 0x103,
+      rip,
+    });
+    expect(haltedIn(machine)).toBe(11);
+    expect(machine.memory.read64(Number(machine.cpu.getRegister(4)) + 8)).toBe(rip);
+  });
+
   it("a jump to itself is interrupted too, and is for ever only where nothing comes", () => {
     const machine = longMode(`${PICS}${timer(100)}fb eb fe`);
     runToEnd(machine, 1_000_000);
@@ -224,6 +257,10 @@ describe("How a run is cut into slices", () => {
     whole.run(TOTAL);
     const expected = summary(whole);
     expect(expected.interrupts).toBeGreaterThan(5n);
+    const closures = make();
+    closures.cpu.code.compiling = false;
+    closures.run(TOTAL);
+    expect(summary(closures)).toEqual(expected);
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 1, max: 9000 }), { minLength: 1, maxLength: 40 }), (slices) => {
         const machine = make();

@@ -1,6 +1,6 @@
 /**
  * The x87 and SSE state, kept as the image that FXSAVE stores (SDM vol. 1, table 10-2): what kernels initialise, save and
- * restore. Nothing computes with it.
+ * restore. Nothing computes with it, and the pointers to the last instruction and its operand are not kept.
  *
  * Invariant: the reserved bytes of the image, and those that FXSAVE leaves to software, are 0.
  */
@@ -23,6 +23,12 @@ export const FPU_IMAGE_32 = 288;
 
 /** The bits of MXCSR that exist. */
 export const MXCSR_BITS = 0xffff;
+/** The top of the stack, and C1, in the status word. */
+const TOP_SHIFT = 11;
+const TOP_BITS = 0x3800;
+const C1 = 0x200;
+const EXPONENT_BIAS = 0x3fff;
+
 /** All exceptions masked, extended precision: FNINIT. */
 const CONTROL_INITIAL = 0x37f;
 const MXCSR_INITIAL = 0x1f80;
@@ -59,6 +65,30 @@ export class FpuState {
   /** FNCLEX: no exception is pending any more. */
   clearExceptions(): void {
     this.view.setUint16(FPU_STATUS, this.status & 0x7f00, true);
+  }
+
+  /** EMMS: all registers are empty. */
+  empty(): void {
+    this.image[FPU_TAGS] = 0;
+  }
+
+  /**
+   * Pushes an integer, which the 80-bit format holds exactly (SDM vol. 1, 8.2 and 8.1.2).
+   * @returns false where the stack is full: then nothing has changed
+   */
+  pushInteger(value: bigint): boolean {
+    const top = ((this.status >> TOP_SHIFT) - 1) & 7;
+    if ((this.image[FPU_TAGS] & (1 << top)) !== 0) return false;
+    this.image[FPU_TAGS] |= 1 << top;
+    this.view.setUint16(FPU_STATUS, (this.status & ~(TOP_BITS | C1)) | (top << TOP_SHIFT), true);
+    // The image has the registers in the stack's order: each goes one down, and the last becomes the first.
+    this.image.copyWithin(FPU_REGISTERS + 16, FPU_REGISTERS, FPU_REGISTERS + 7 * 16);
+    const magnitude = value < 0n ? -value : value;
+    const bits = magnitude.toString(2).length;
+    const exponent = magnitude === 0n ? 0 : EXPONENT_BIAS + bits - 1;
+    this.view.setBigUint64(FPU_REGISTERS, magnitude === 0n ? 0n : magnitude << BigInt(64 - bits), true);
+    this.view.setUint16(FPU_REGISTERS + 8, exponent | (value < 0n ? 0x8000 : 0), true);
+    return true;
   }
 
   get mxcsr(): number {

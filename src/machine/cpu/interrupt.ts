@@ -5,6 +5,7 @@
  * an instruction changes what may happen; such an instruction calls `recheck`. So a run need not look at devices
  * between its deadlines.
  */
+import { NO_BLOCK } from "./block";
 import type { Cpu } from "./cpu";
 import { Halted, NO_ERROR } from "./fault";
 import { IF, R_FLAGS } from "./registers";
@@ -47,6 +48,8 @@ export function takeInterrupt(c: Cpu): boolean {
     // RIP is that of the next instruction, as with a trap.
     fault.trap = true;
     c.pending = fault.copy();
+    // No instruction is running: RIP is exact, also for what goes wrong on the way.
+    c.code.current = NO_BLOCK;
     c.halted = false;
     c.deadline = 0;
     return true;
@@ -69,7 +72,9 @@ export function isDeaf(c: Cpu): boolean {
  * @throws Halted where nothing will ever end the wait
  */
 export function waitHalted(c: Cpu, until: number): void {
-  if (c.deadline === Number.POSITIVE_INFINITY)
+  if (c.deadline === Number.POSITIVE_INFINITY) {
+    c.code.current = NO_BLOCK;
     throw new Halted("HLT, and no device of this machine is going to raise an interrupt");
+  }
   c.retired = Math.min(until, c.deadline);
 }

@@ -26,7 +26,7 @@ const COMMON: readonly [number, PlainMsr][] = [
 
 /**
  * Those of an AMD CPU that kernels read. QEMU's CPUs have no memory above TOP_MEM and no SMM segment there, so that all
- * of them start as 0.
+ * of them start as 0. The performance counters are left out, since nothing counts: kernels find out and do without.
  */
 const AMD: readonly [number, string][] = [
   [0xc0010010, "SYSCFG"],
@@ -42,14 +42,7 @@ const AMD: readonly [number, string][] = [
   [0xc0011022, "DC_CFG"],
   [0xc0011023, "BU_CFG"],
   [0xc0011029, "DE_CFG"],
-  ...counters("PERF_CTL", 0xc0010000),
-  ...counters("PERF_CTR", 0xc0010004),
 ];
-
-/** Four performance counters' registers, which hold and count nothing. */
-function counters(name: string, first: number): readonly [number, string][] {
-  return [0, 1, 2, 3].map((i) => [first + i, `${name}${i}`]);
-}
 
 /** The plain registers by index and vendor. */
 const PLAIN = {

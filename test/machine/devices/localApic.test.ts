@@ -185,6 +185,68 @@ describe("Interprocessor interrupts (10.6)", () => {
   });
 });
 
+describe("Acceptance by the CPU (10.8)", () => {
+  const send = (vector: number) => 0x44000 | vector;
+  const inService = (read: (offset: number) => number, vector: number) =>
+    ((read(0x100 + 16 * (vector >> 5)) >>> (vector & 31)) & 1) !== 0;
+
+  it("takes the highest vector, and afterwards those of higher classes only, until the EOI", () => {
+    const { device, read, write, pending } = apic();
+    for (const vector of [0x31, 0x42, 0x45]) write(ICR, send(vector));
+    expect([device.requested(), device.acknowledge()]).toEqual([true, 0x45]);
+    expect([inService(read, 0x45), read(PPR), pending()]).toEqual([true, 0x40, [0x31, 0x42]]);
+    expect(device.requested()).toBe(false);
+    write(ICR, send(0x51));
+    expect([device.requested(), device.acknowledge(), read(PPR)]).toEqual([true, 0x51, 0x50]);
+    write(0xb0, 0);
+    expect([inService(read, 0x51), inService(read, 0x45), device.requested()]).toEqual([false, true, false]);
+    write(0xb0, 0);
+    expect([device.requested(), device.acknowledge()]).toEqual([true, 0x42]);
+  });
+
+  it("holds back the task priority's class and below", () => {
+    const { device, priority, write, read } = apic();
+    write(ICR, send(0x5f));
+    for (const [tpr, requested, ppr] of [
+      [0x5a, false, 0x5a],
+      [0x4f, true, 0x4f],
+    ] as const) {
+      priority.tpr = tpr;
+      expect([device.requested(), read(PPR)]).toEqual([requested, ppr]);
+    }
+  });
+
+  it("lets the PICs through as firmware leaves it: LINT0 as ExtINT, unmasked", () => {
+    const { device, read, write } = apic({ enabled: false });
+    expect(device.passesPics).toBe(false);
+    device.setUpVirtualWire();
+    expect([read(SVR), read(LVT_LINT0), read(0x360)]).toEqual([0x1ff, 0x8700, 0x8400]);
+    expect(device.passesPics).toBe(true);
+    for (const value of [0x18700, 0x00030]) {
+      write(LVT_LINT0, value);
+      expect(device.passesPics).toBe(false);
+    }
+  });
+
+  it("says when the timer's next interrupt comes, and never while it is masked or has expired", () => {
+    const { device, clock, write } = apic();
+    clock.time = 100;
+    write(DIVIDE, 0);
+    write(INITIAL, 50);
+    expect(device.nextExpiry()).toBe(Number.POSITIVE_INFINITY);
+    write(LVT_TIMER, 0x40);
+    expect(device.nextExpiry()).toBe(200);
+    clock.time = 200;
+    expect([device.requested(), device.nextExpiry()]).toEqual([true, Number.POSITIVE_INFINITY]);
+    device.acknowledge();
+    write(0xb0, 0);
+    write(LVT_TIMER, 0x20040);
+    write(INITIAL, 50);
+    clock.time = 350;
+    expect([device.requested(), device.nextExpiry()]).toEqual([true, 400]);
+  });
+});
+
 describe("The timer (10.5.4)", () => {
   it("counts down once, by the divider, and becomes pending once", () => {
     const { clock, read, write, pending } = apic();

@@ -168,6 +168,44 @@ describe("The keyboard controller", () => {
     expect(pc.in(0x60)).toBe(0x47);
   });
 
+  it("gives a byte back as if keyboard or mouse had sent it, with that one's interrupt if it is enabled", () => {
+    const pc = platform();
+    pc.out(0xa1, 0);
+    pc.out(0x21, 0);
+    for (const [commandByte, requests] of [
+      [0x00, [0, 0]],
+      [0x03, [0x02, 0x10]],
+    ] as const) {
+      pc.out(0x64, 0x60);
+      pc.out(0x60, commandByte);
+      pc.out(0x64, 0xd2);
+      pc.out(0x60, 0x5a);
+      expect([pc.in(0x64) & 0x21, pc.in(0x20) & 2, pc.in(0x60)]).toEqual([0x01, requests[0], 0x5a]);
+      pc.out(0x64, 0xd3);
+      pc.out(0x60, 0xa5);
+      expect([pc.in(0x64) & 0x21, pc.in(0xa0) & 0x10, pc.in(0x60)]).toEqual([0x21, requests[1], 0xa5]);
+    }
+  });
+
+  it("turns the clocks of keyboard and mouse off and on in its command byte, and passes the mouse's test", () => {
+    const pc = platform();
+    const commandByte = () => {
+      pc.out(0x64, 0x20);
+      return pc.in(0x60);
+    };
+    for (const [command, expected] of [
+      [0xa8, 0x50],
+      [0xae, 0x40],
+      [0xa7, 0x60],
+      [0xad, 0x70],
+    ]) {
+      pc.out(0x64, command);
+      expect(commandByte()).toBe(expected);
+    }
+    pc.out(0x64, 0xa9);
+    expect(pc.in(0x60)).toBe(0);
+  });
+
   it("A20 is on through it and through port 92H, whatever is written", () => {
     const pc = platform();
     pc.out(0x64, 0xd1);

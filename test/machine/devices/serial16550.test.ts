@@ -19,6 +19,40 @@ function port() {
   };
 }
 
+describe("The interrupt line", () => {
+  const OUT2 = 0x08;
+  const make = () => {
+    const levels: boolean[] = [];
+    const serial = new Serial16550(
+      () => {},
+      (raised) => levels.push(raised),
+    );
+    return { levels, serial };
+  };
+
+  it("rises with an empty transmitter, falls when IIR names it, and rises again with the next byte", () => {
+    const { levels, serial } = make();
+    serial.write(0x3fc, 1, OUT2);
+    serial.write(0x3f9, 1, 0x02);
+    expect(levels).toEqual([true]);
+    expect(serial.read(0x3fa)).toBe(0x02);
+    expect(levels).toEqual([true, false]);
+    serial.write(0x3f8, 1, 0x41);
+    expect(levels).toEqual([true, false, true]);
+    serial.write(0x3f9, 1, 0);
+    expect(levels).toEqual([true, false, true, false]);
+  });
+
+  it("is cut off from the PC without OUT2, and in loopback", () => {
+    const { levels, serial } = make();
+    serial.write(0x3f9, 1, 0x02);
+    serial.write(0x3fc, 1, OUT2 | 0x10);
+    expect(levels).toEqual([]);
+    serial.write(0x3fc, 1, OUT2);
+    expect(levels).toEqual([true]);
+  });
+});
+
 describe("What the guest sends through the 16550", () => {
   it("comes line by line, without line ends of either kind", () => {
     const com = port();

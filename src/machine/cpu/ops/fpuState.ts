@@ -1,12 +1,12 @@
 /**
- * FNINIT FLDCW FNSTCW FNSTSW FNCLEX FXSAVE FXRSTOR LDMXCSR STMXCSR (SDM vol. 2): the state of x87 and SSE, as far as
- * kernels initialise and switch it. Arithmetic is not implemented, so that no exception ever pends.
+ * FNINIT FLDCW FNSTCW FNSTSW FNCLEX FXSAVE FXRSTOR LDMXCSR STMXCSR EMMS FILD (SDM vol. 2): the state of x87 and SSE, as
+ * far as kernels initialise and switch it; with FILD they overwrite what another task has left. Arithmetic is not implemented, so that no exception ever pends.
  */
 import { Mnemonic } from "iced-x86";
 import type { Cpu } from "../cpu";
-import { NM, NO_ERROR } from "../fault";
+import { NM, NO_ERROR, Unimplemented } from "../fault";
 import { FPU_IMAGE, FPU_IMAGE_32, FPU_MXCSR, FPU_REGISTERS, FPU_TAGS, FPU_XMM, MXCSR_BITS } from "../fpu";
-import { advance, linearAddress, type Op, reader, type Site, writer } from "../operands";
+import { advance, linearAddress, type Op, operandSize, reader, type Site, writer } from "../operands";
 import { CR0_EM, CR0_TS, CR4_OSFXSR, R_EA_HIGH } from "../registers";
 import { family, withFeature } from "./family";
 
@@ -125,6 +125,30 @@ function restore(site: Site): Op {
   };
 }
 
+function emptyMmx(): Op {
+  return (c) => {
+    if ((c.cr0 & CR0_EM) !== 0) throw c.ud("EMMS with CR0.EM set");
+    requireX87(c);
+    c.fpu.empty();
+  };
+}
+
+/** FILD. */
+function loadInteger(site: Site): Op {
+  const size = operandSize(site.instruction, 0);
+  const read = size === 8 ? undefined : reader(site, 0, size);
+  const address = linearAddress(site);
+  return (c) => {
+    requireX87(c);
+    const value =
+      read === undefined
+        ? BigInt.asIntN(64, c.returned64(c.mmu.load64(address(c), c.r[R_EA_HIGH])))
+        : BigInt(read(c));
+    if (!c.fpu.pushInteger(value))
+      throw new Unimplemented("FILD onto a full x87 stack: this machine has no x87 exceptions");
+  };
+}
+
 export const FPU_STATE = new Map(
   family(
     [
@@ -156,6 +180,8 @@ export const FPU_STATE = new Map(
         storeWord((c) => c.fpu.status),
       ),
     ],
+    [Mnemonic.Emms, withFeature("mmx", emptyMmx)],
+    [Mnemonic.Fild, withFeature("fpu", loadInteger)],
     [Mnemonic.Fxsave, withFeature("fxsr", save)],
     [Mnemonic.Fxsave64, withFeature("fxsr", save)],
     [Mnemonic.Fxrstor, withFeature("fxsr", restore)],
