@@ -41,6 +41,9 @@ const aluFromMemory = fc
 const aluImmediate = fc
   .tuple(fc.integer({ min: 0, max: 7 }), fc.constantFrom(2, 4, 8), register, byte)
   .map(([op, bytes, rm, value]) => [...encode(bytes, [0x83], op, rm), value]);
+const aluByteImmediate = fc
+  .tuple(fc.integer({ min: 0, max: 7 }), register, byte)
+  .map(([op, rm, value]) => [...encode(1, [0x80], op, rm), value]);
 const moveToMemory = fc
   .tuple(size, register, displacement)
   .map(([bytes, a, d]) => encode(bytes, [sized(0x89, bytes)], a, RSI, d));
@@ -92,6 +95,7 @@ const plain = fc.oneof(
   aluToMemory,
   aluFromMemory,
   aluImmediate,
+  aluByteImmediate,
   moveToMemory,
   moveFromMemory,
   moveImmediate,

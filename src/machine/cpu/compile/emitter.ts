@@ -19,11 +19,13 @@ import {
   immediateOf,
   isMemory,
   isRegister,
+  operandSize,
   registerNumber,
   registerSize,
   type Site,
   type Size,
   segmentNumber,
+  signExtend,
 } from "../operands";
 import { AF, CF, FS, OF, R_FLAGS, R_KIND, R_OP1, R_OP2, R_RES, R_RIP, R_SEGMENT_BASE } from "../registers";
 import { Code } from "./assembler";
@@ -168,7 +170,7 @@ export class Emitter {
   /** Pushes a register or immediate operand of up to 4 bytes as i32. */
   narrowOperand({ instruction }: Site, n: number): void {
     if (isRegister(instruction, n)) this.narrowRegister(instruction.opRegister(n));
-    else this.code.i32(immediateOf(instruction, n).low);
+    else this.code.i32(signExtend(immediateOf(instruction, n).low, operandSize(instruction, 0)));
   }
 
   /** Has a register operand of 4 or 8 bytes in its local, for code that runs on one path only. */
