@@ -6,10 +6,10 @@ const floors = [
   ["boot", "symbols"],
   ["target"],
   ["debug"],
-  ["cli", "bench"],
+  ["cli"],
   ["views"],
 ];
-const pathOf = (room) => (room === "cli" || room === "bench" ? `^src/${room}(/|\\.ts$)` : `^src/${room}/`);
+const pathOf = (room) => (room === "cli" ? `^src/${room}(/|\\.ts$)` : `^src/${room}/`);
 const upward = floors.slice(0, -1).map((rooms, floor) => ({
   name: `floor-${floor}-${rooms.join("-")}`,
   severity: "error",

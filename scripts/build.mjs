@@ -18,7 +18,7 @@ const common = {
 };
 const node = { ...common, platform: "node", target: "node20", format: "cjs" };
 
-const commands = production ? { cli: "src/cli.ts" } : { cli: "src/cli.ts", bench: "src/bench.ts" };
+const commands = production ? { cli: "src/cli.ts" } : { cli: "src/cli.ts", bench: "bench/main.ts" };
 for (const [name, entry] of Object.entries(commands)) {
   await build({
     ...node,

@@ -1,28 +1,18 @@
 /** Debian's kernels, where they are in the cache: <cache>/<flavour>/boot/vmlinuz-*. */
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { homedir } from "node:os";
-import { join } from "node:path";
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { type Boot, bootImage } from "../../src/boot/boot";
 import { loadableSegments } from "../../src/boot/executable";
 import { parseCpu } from "../../src/machine/cpu/model";
 import { targetOf } from "../../src/target/launch";
+import { skipReason, vmlinuzOf } from "../support/linux/kernels";
 
-const CACHE = process.env.PAGEWALK_KERNELS ?? join(homedir(), ".cache/pagewalk/kernels");
 /** linux-image-cloud-amd64's payload is LZ4, which its own decompressor needs some 100 million instructions for. */
 const FLAVOUR = "cloud-amd64";
 const CMDLINE = "nokaslr";
 
-function find(flavour: string): string | undefined {
-  const folder = join(CACHE, flavour, "boot");
-  const name = existsSync(folder)
-    ? readdirSync(folder).find((entry) => entry.startsWith("vmlinuz-"))
-    : undefined;
-  return name === undefined ? undefined : join(folder, name);
-}
-
-const path = find(FLAVOUR);
-const reason = path === undefined ? ` (SKIPPED: there is no ${FLAVOUR}/boot/vmlinuz-* in ${CACHE})` : "";
+const path = vmlinuzOf(FLAVOUR);
+const reason = path === undefined ? ` (${skipReason(FLAVOUR)})` : "";
 
 describe.skipIf(path === undefined)(`Debian's ${FLAVOUR} kernel${reason}`, () => {
   const bytes = path === undefined ? new Uint8Array(0) : readFileSync(path);

@@ -2,7 +2,7 @@
 import type { DebugProtocol } from "@vscode/debugprotocol";
 import { afterEach, describe, expect, test } from "vitest";
 import { DapClient } from "../support/dapClient";
-import { skipReason, vmlinuxOf } from "../support/kernels";
+import { skipReason, vmlinuxOf } from "../support/linux/kernels";
 
 const file = vmlinuxOf("amd64");
 let client: DapClient | undefined;

@@ -6,7 +6,7 @@ import { dwarfSections } from "../../src/symbols/dwarf/sections";
 import { parseElf } from "../../src/symbols/elf";
 import { OrcFrames } from "../../src/symbols/orc";
 import { Symbols } from "../../src/symbols/symbols";
-import { FLAVOURS, skipReason, vmlinuxOf } from "../support/kernels";
+import { FLAVOURS, skipReason, vmlinuxOf } from "../support/linux/kernels";
 
 const LINKED = 0xffffffff82c00000n;
 const CODE = 0xffffffff81000000n;

@@ -6,7 +6,7 @@ import type { FrameContext } from "../../src/symbols/debugInfo";
 import { parseElf } from "../../src/symbols/elf";
 import { Symbols } from "../../src/symbols/symbols";
 import { typeName } from "../../src/symbols/types";
-import { skipReason, vmlinuxOf } from "../support/kernels";
+import { skipReason, vmlinuxOf } from "../support/linux/kernels";
 
 const [RDI, RSI] = [5, 4];
 const file = vmlinuxOf("amd64");

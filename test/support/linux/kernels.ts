@@ -19,6 +19,37 @@ export function kernelCache(): string {
   return process.env.PAGEWALK_KERNELS || join(homedir(), ".cache", "pagewalk", "kernels");
 }
 
+/** Debian's flavours that tests know of: for PCs and for clouds. */
+export const FLAVOURS = ["amd64", "cloud-amd64"] as const;
+export type Flavour = (typeof FLAVOURS)[number];
+
+/** The unstripped vmlinux of a flavour, with debugging information; undefined where it is not in the cache. */
+export function vmlinuxOf(flavour: Flavour): string | undefined {
+  return first(flavour, "usr/lib/debug/boot", "vmlinux-");
+}
+
+/** What `nm -n` says of it, as the kernel's build left it. */
+export function systemMapOf(flavour: Flavour): string | undefined {
+  return first(flavour, "usr/lib/debug/boot", "System.map-");
+}
+
+/** The bzImage of a flavour. */
+export function vmlinuzOf(flavour: Flavour): string | undefined {
+  return first(flavour, "boot", "vmlinuz-");
+}
+
+/** Says why a test is skipped. */
+export function skipReason(flavour: Flavour): string {
+  return `SKIPPED: ${flavour} is not in ${kernelCache()}: npm run kernels -- --debug ${flavour} fetches it`;
+}
+
+function first(flavour: Flavour, within: string, prefix: string): string | undefined {
+  const folder = join(kernelCache(), flavour, within);
+  if (!existsSync(folder)) return undefined;
+  const name = readdirSync(folder).find((each) => each.startsWith(prefix));
+  return name === undefined ? undefined : join(folder, name);
+}
+
 /** @throws ImageError where the file is no ELF image, and errors of Node's where it cannot be read */
 export function readKernel(path: string): Kernel {
   const image = parseElf(readFileSync(path));

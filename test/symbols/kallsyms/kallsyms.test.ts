@@ -5,7 +5,7 @@ import { parseElf, SHT_SYMTAB } from "../../../src/symbols/elf";
 import { findKallsyms, kernelSymbols } from "../../../src/symbols/kallsyms/kallsyms";
 import { Symbols } from "../../../src/symbols/symbols";
 import { writeElf } from "../../support/elfWriter";
-import { FLAVOURS, skipReason, systemMapOf, vmlinuxOf } from "../../support/kernels";
+import { FLAVOURS, skipReason, systemMapOf, vmlinuxOf } from "../../support/linux/kernels";
 import { type KallsymsLayout, type WrittenSymbol, writeKallsyms } from "./writer";
 
 const KERNEL = { 4: 0xc1000000n, 8: 0xffffffff81000000n } as const;

@@ -5,34 +5,16 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { debuggerFigures } from "./bench/debugger";
-import { type BootOptions, bootProgram, programImage, requireProgram } from "./boot/boot";
-import { parseCpu } from "./machine/cpu/model";
-import { Machine, type MachineConfig } from "./machine/machine";
-import { Symbols } from "./symbols/symbols";
+import { type BootOptions, bootProgram, programImage, requireProgram } from "../src/boot/boot";
+import { parseCpu } from "../src/machine/cpu/model";
+import { Machine, type MachineConfig } from "../src/machine/machine";
+import { Symbols } from "../src/symbols/symbols";
+import { debuggerFigures } from "./debugger";
+import { type Figure, median, ROUNDS, timed } from "./figures";
+import { linuxFigures } from "./linux";
 
-const ROUNDS = 5;
 const GIB = 2 ** 30;
 const GUESTS = join(__dirname, "..", "guests");
-
-interface Figure {
-  readonly name: string;
-  readonly value: number;
-  readonly unit: string;
-  readonly note?: string;
-}
-
-function median(values: number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)];
-}
-
-/** Seconds that an action takes. */
-function timed(action: () => void): number {
-  const start = process.hrtime.bigint();
-  action();
-  return Number(process.hrtime.bigint() - start) / 1e9;
-}
 
 function rounds(measure: () => number): number {
   return median(Array.from({ length: ROUNDS }, measure));
@@ -175,17 +157,24 @@ async function debugging(): Promise<Figure[]> {
   ];
 }
 
+function print(figures: readonly Figure[]): void {
+  for (const { name, value, unit, note } of figures) {
+    const remark = note === undefined ? "" : `   (${note})`;
+    console.log(`${name.padEnd(40)}${value.toFixed(1).padStart(10)} ${unit}${remark}`);
+  }
+}
+
 async function main(): Promise<void> {
   if (process.argv.includes(PEAK)) {
     terabyte();
     console.log(process.resourceUsage().maxRSS / 1024);
     return;
   }
-  for (const { name, value, unit, note } of [...figures(), ...(await debugging())]) {
-    console.log(
-      `${name.padEnd(36)}${value.toFixed(1).padStart(10)} ${unit}${note === undefined ? "" : `   (${note})`}`,
-    );
-  }
+  print(figures());
+  const linux = await linuxFigures();
+  if (typeof linux === "string") console.log(`SKIPPED  ${linux}`);
+  else print(linux);
+  print(await debugging());
 }
 
 void main();

@@ -1,8 +1,8 @@
 /** What a user of the debugger waits for, measured through the adapter as a client sees it. */
 import { join } from "node:path";
 import type { DebugProtocol } from "@vscode/debugprotocol";
-import { Connection } from "../debug/connection";
-import { nodeHost } from "../debug/nodeHost";
+import { Connection } from "../src/debug/connection";
+import { nodeHost } from "../src/debug/nodeHost";
 
 export interface DebuggerFigures {
   /** Milliseconds from launch to the stop at the entry. */
