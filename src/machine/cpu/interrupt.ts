@@ -34,11 +34,12 @@ export function inhibitInterrupts(c: Cpu): void {
 /** Takes an interrupt, if one may be taken now, between two instructions. @returns whether one waits for delivery now */
 export function takeInterrupt(c: Cpu): boolean {
   const { interrupts } = c;
-  if (interrupts === undefined) {
+  // What sets IF also has it looked at; until then devices can wait.
+  if (interrupts === undefined || (c.r[R_FLAGS] & IF) === 0) {
     c.deadline = Number.POSITIVE_INFINITY;
     return false;
   }
-  if ((c.r[R_FLAGS] & IF) !== 0 && interrupts.requested()) {
+  if (interrupts.requested()) {
     if (c.inhibitedAt === c.retired) {
       c.deadline = c.retired + 1;
       return false;

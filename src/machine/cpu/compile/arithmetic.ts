@@ -139,38 +139,55 @@ function setResult(e: Emitter, { instruction }: Site, size: Size): void {
 function emitUnary(e: Emitter, site: Site): boolean {
   const { instruction } = site;
   const size = operandSize(instruction, 0);
-  if (!isRegister(instruction, 0) || size < 4) return false;
-  const { code } = e;
-  const [operandLocal, zero] = size === 8 ? [Y, () => code.i64(0)] : [Y32, () => code.i32(0)];
-  switch (instruction.mnemonic) {
-    case Mnemonic.Neg:
-      operand(e, site, 0, size);
-      code.set(operandLocal);
-      zero();
-      code.set(size === 8 ? X : X32);
-      compute(e, { ...SUB, writes: true }, size);
-      break;
-    case Mnemonic.Not:
-      operand(e, site, 0, size);
-      if (size === 8) code.i64(-1).op("i64_xor").set(V);
-      else code.i32(-1).op("i32_xor").set(V32);
-      break;
-    default:
-      emitStep(e, site, size, instruction.mnemonic === Mnemonic.Inc ? 1 : -1);
+  if (size < 4) return false;
+  if (isRegister(instruction, 0)) {
+    unary(e, instruction.mnemonic, size, () => operand(e, site, 0, size));
+    setResult(e, site, size);
+    return true;
   }
-  setResult(e, site, size);
+  if (!e.address(site)) return false;
+  e.access(true, size, { flags: instruction.mnemonic !== Mnemonic.Not }, () => {
+    unary(e, instruction.mnemonic, size, () => {
+      e.host(true);
+      e.load(size);
+    });
+    e.host(true);
+    e.code.get(size === 8 ? V : V32);
+    e.store(size);
+  });
   return true;
 }
 
-/** INC and DEC: the flags of an addition but for CF, which stays. */
-function emitStep(e: Emitter, site: Site, size: Size, by: 1 | -1): void {
+/** From the operand that `push` pushes to V and the flags. */
+function unary(e: Emitter, mnemonic: Mnemonic, size: Size, push: () => void): void {
   const { code } = e;
   const wide = size === 8;
+  switch (mnemonic) {
+    case Mnemonic.Neg:
+      push();
+      code.set(wide ? Y : Y32);
+      if (wide) code.i64(0).set(X);
+      else code.i32(0).set(X32);
+      compute(e, { ...SUB, writes: true }, size);
+      break;
+    case Mnemonic.Not:
+      push();
+      if (wide) code.i64(-1).op("i64_xor").set(V);
+      else code.i32(-1).op("i32_xor").set(V32);
+      break;
+    default:
+      emitStep(e, wide, mnemonic === Mnemonic.Inc ? 1 : -1, push);
+  }
+}
+
+/** INC and DEC: the flags of an addition but for CF, which stays. */
+function emitStep(e: Emitter, wide: boolean, by: 1 | -1, push: () => void): void {
+  const { code } = e;
   if (e.flagsNeeded) {
     e.condition(2);
     code.set(X32);
   }
-  operand(e, site, 0, size);
+  push();
   if (wide) code.tee(X).i64(by).op("i64_add").set(V);
   else code.tee(Y32).i32(by).op("i32_add").set(V32);
   if (!e.flagsNeeded) return;

@@ -38,6 +38,11 @@ export function emitMove(e: Emitter, site: Site): boolean {
       return emitLeave(e, site);
     case Mnemonic.Nop:
     case Mnemonic.Endbr64:
+    case Mnemonic.Prefetchw:
+    case Mnemonic.Prefetcht0:
+    case Mnemonic.Prefetcht1:
+    case Mnemonic.Prefetcht2:
+    case Mnemonic.Prefetchnta:
       return true;
     case Mnemonic.Cdqe:
       e.register(RAX);

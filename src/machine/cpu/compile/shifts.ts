@@ -1,4 +1,4 @@
-/** SHL SHR SAR on registers of 4 and 8 bytes, in 64-bit mode. */
+/** SHL SHR SAR, and ROL ROR whose flags nobody looks at, on registers of 4 and 8 bytes, in 64-bit mode. */
 import { type Instruction, Mnemonic } from "iced-x86";
 import { immediateOf, isRegister, operandSize, registerNumber, type Site } from "../operands";
 import { OF, RCX } from "../registers";
@@ -14,19 +14,30 @@ const OPERATIONS = new Map<Mnemonic, { narrow: Operation; wide: Operation }>([
   [Mnemonic.Sar, { narrow: "i32_shr_s", wide: "i64_shr_s" }],
 ]);
 
+/** Of the flags they change CF and OF only. */
+const ROTATES = new Map<Mnemonic, { narrow: Operation; wide: Operation }>([
+  [Mnemonic.Rol, { narrow: "i32_rotl", wide: "i64_rotl" }],
+  [Mnemonic.Ror, { narrow: "i32_rotr", wide: "i64_rotr" }],
+]);
+
 /** The masked constant count of a shift; 0 where it is no such shift, or does nothing. */
 export function constantShift(instruction: Instruction): number {
   if (!OPERATIONS.has(instruction.mnemonic) || isRegister(instruction, 1)) return 0;
+  return maskedCount(instruction);
+}
+
+function maskedCount(instruction: Instruction): number {
   return immediateOf(instruction, 1).low & (operandSize(instruction, 0) === 8 ? 63 : 31);
 }
 
 /** Emits a shift. False where there is no code for it. */
 export function emitShift(e: Emitter, site: Site): boolean {
   const { instruction } = site;
-  const operation = OPERATIONS.get(instruction.mnemonic);
+  const rotate = e.flagsNeeded ? undefined : ROTATES.get(instruction.mnemonic);
+  const operation = rotate ?? OPERATIONS.get(instruction.mnemonic);
   if (operation === undefined || !isRegister(instruction, 0)) return false;
   const size = operandSize(instruction, 0);
-  const count = constantShift(instruction);
+  const count = isRegister(instruction, 1) ? 0 : maskedCount(instruction);
   const byCl = isRegister(instruction, 1);
   // A count of CL may be 0, which leaves the flags; a constant one of 0 is as rare as it is useless.
   if (size < 4 || (byCl ? e.flagsNeeded : count === 0)) return false;
