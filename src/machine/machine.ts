@@ -8,6 +8,7 @@ import type { PagingState } from "../paging/state";
 import { LDTR, TR } from "./cpu/attributes";
 import { loadPdptes } from "./cpu/control";
 import { Cpu, type CpuSurroundings } from "./cpu/cpu";
+import type { CpuState } from "./cpu/cpuState";
 import type { CpuModel } from "./cpu/model";
 import { R_RIP, R_SEGMENT_BASE, REGISTER_NAMES, SEGMENT_NAMES } from "./cpu/registers";
 import { execute } from "./cpu/run";
@@ -20,7 +21,9 @@ import { Serial16550 } from "./devices/serial16550";
 import { EVENT_KINDS, type EventKind, type MachineEvent } from "./events";
 import type { Hypervisor } from "./hypervisor";
 import { PhysicalMemory, type PhysicalRange } from "./memory";
-import { RootTracker } from "./rootTracker";
+import type { MmuState } from "./mmu";
+import { type RootState, RootTracker } from "./rootTracker";
+import type { Snapshotable } from "./snapshot";
 import type { SegmentState, StartState } from "./startState";
 
 export interface MachineConfig {
@@ -31,12 +34,20 @@ export interface MachineConfig {
   tlb?: "max" | "off" | number;
 }
 
+/** Where a run stops of itself. */
+export interface RunStops {
+  readonly atReturn?: boolean;
+  readonly atDiversion?: boolean;
+}
+
 /** Why a run came back. */
 export type RunResult =
   /** A data breakpoint's bytes changed: the instruction that did it is complete. */
   | { reason: "data"; change: DataChange }
   | { reason: "event"; event: MachineEvent }
   | { reason: "breakpoint" }
+  /** An exception was raised (and is not delivered yet), or the like, in a run that was to stop there. */
+  | { reason: "diversion" }
   /** An IRET has gone back, in a run that was to stop there. */
   | { reason: "interrupt-return" }
   | { reason: "limit" }
@@ -44,7 +55,19 @@ export type RunResult =
 
 const FINAL = new Set(EVENT_KINDS.filter((description) => description.final).map(({ kind }) => kind));
 
-export class Machine implements CpuSurroundings {
+/** All of a machine but the contents of its frames. */
+export interface MachineState {
+  readonly cpu: CpuState;
+  readonly mmu: MmuState;
+  readonly roots: RootState;
+  readonly io: readonly unknown[];
+  readonly hypervisor: unknown;
+  /** Frames that walks have read (see `TableFrames`). */
+  readonly tableFrames: number;
+  readonly ended: MachineEvent | undefined;
+}
+
+export class Machine implements CpuSurroundings, Snapshotable<MachineState> {
   readonly memory: PhysicalMemory;
   readonly io = new IoBus();
   readonly model: CpuModel;
@@ -57,6 +80,7 @@ export class Machine implements CpuSurroundings {
   /** Names what lies at a physical address, for explanations; set by who knows symbols. */
   nameOfPhysical: (physical: number) => string | undefined = () => undefined;
 
+  private muted = false;
   private wanted: ReadonlySet<EventKind> = new Set(EVENT_KINDS.map(({ kind }) => kind));
   private readonly roots: RootTracker;
   private lastEvent: MachineEvent | undefined;
@@ -101,7 +125,7 @@ export class Machine implements CpuSurroundings {
   /** Which kinds of events are made at all; final ones always are. */
   want(kinds: Iterable<EventKind>): void {
     this.wanted = new Set([...kinds, ...FINAL]);
-    this.roots.trackWrites(this.wanted.has("table-write"));
+    this.roots.trackWrites(!this.muted && this.wanted.has("table-write"));
   }
 
   /** Linear addresses at which a run stops before the instruction there. */
@@ -160,10 +184,14 @@ export class Machine implements CpuSurroundings {
   /**
    * Runs until something stops it, or `instructions` more have been retired. An exception that waits for its delivery
    * is delivered first; 0 instructions do just that.
+   * @param stops.atReturn stops after an IRET too: how a debugger runs a handler to its end
+   * @param stops.atDiversion stops after a diversion too (see `Cpu.diversions`)
    * @throws MemoryExhaustedError
    */
-  run(instructions: number, passBreakpoint = true): RunResult {
+  run(instructions: number, passBreakpoint = true, stops: RunStops = {}): RunResult {
     if (this.finalEvent !== undefined) return { reason: "ended", event: this.finalEvent };
+    this.cpu.stopAtReturn = stops.atReturn ?? false;
+    this.cpu.stopAtDiversion = stops.atDiversion ?? false;
     this.lastEvent = undefined;
     this.dataBreakpoints.change = undefined;
     const end = execute(this.cpu, this.cpu.retired + instructions, passBreakpoint);
@@ -175,18 +203,46 @@ export class Machine implements CpuSurroundings {
     const { change } = this.dataBreakpoints;
     if (end === "stopped" && change !== undefined) return { reason: "data", change };
     if (end === "stopped" && this.lastEvent !== undefined) return { reason: "event", event: this.lastEvent };
-    if (end === "stopped") return { reason: "interrupt-return" };
+    if (end === "stopped") {
+      const returned = this.cpu.stopAtReturn && this.cpu.returnedAt === this.cpu.retired;
+      return { reason: returned ? "interrupt-return" : "diversion" };
+    }
     return { reason: "limit" };
   }
 
-  /** The same, and stops after the first IRET too: how a debugger runs a handler to its end. @throws MemoryExhaustedError */
-  runToInterruptReturn(instructions: number, passBreakpoint = true): RunResult {
-    this.cpu.stopAtReturn = true;
-    try {
-      return this.run(instructions, passBreakpoint);
-    } finally {
-      this.cpu.stopAtReturn = false;
-    }
+  /** Between two instructions. */
+  save(): MachineState {
+    const { cpu, memory } = this;
+    return {
+      cpu: cpu.save(),
+      mmu: cpu.mmu.save(),
+      roots: this.roots.save(),
+      io: this.io.save(),
+      hypervisor: cpu.hypervisor?.save(),
+      tableFrames: memory.tableFrames.count,
+      ended: this.finalEvent,
+    };
+  }
+
+  /** Goes to another moment of the same run; the frames must have the contents of that moment already. */
+  restore(state: MachineState): void {
+    const { cpu, memory } = this;
+    memory.tableFrames.moveTo(state.tableFrames);
+    cpu.restore(state.cpu);
+    cpu.mmu.restore(state.mmu);
+    this.io.restore(state.io);
+    cpu.hypervisor?.restore(state.hypervisor);
+    this.roots.restore(state.roots);
+    this.finalEvent = state.ended;
+    this.lastEvent = undefined;
+    cpu.leave = false;
+  }
+
+  /** Whether nobody hears of events; an event that ends the machine still does. */
+  mute(muted: boolean): void {
+    if (this.muted === muted) return;
+    this.muted = muted;
+    this.roots.trackWrites(!muted && this.wanted.has("table-write"));
   }
 
   /** Runs one instruction, past a breakpoint on it. */
@@ -207,7 +263,7 @@ export class Machine implements CpuSurroundings {
   // --- what the CPU asks ---
 
   emit(event: MachineEvent): boolean {
-    const stop = this.onEvent(event);
+    const stop = !this.muted && this.onEvent(event);
     if (FINAL.has(event.event)) this.finalEvent = event;
     else if (!stop) return false;
     this.lastEvent = event;
@@ -215,7 +271,7 @@ export class Machine implements CpuSurroundings {
   }
 
   wants(kind: EventKind): boolean {
-    return this.wanted.has(kind);
+    return this.muted ? FINAL.has(kind) : this.wanted.has(kind);
   }
 
   nameOf(physical: number): string | undefined {

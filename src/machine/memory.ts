@@ -9,6 +9,8 @@
  * - offsets stay below 2^31, so that they are non-negative int32 values.
  */
 
+import { TableFrames } from "./tableFrames";
+
 /** A half-open range of physical byte addresses, page aligned. */
 export interface PhysicalRange {
   start: number;
@@ -35,6 +37,9 @@ const FRAME_COMPUTED = 32;
 const ONES_PAGE = PAGE_SIZE;
 /** Arena offsets below this one are shared: a frame there gets its own place with its first write. */
 export const SHARED_PAGES_END = 2 * PAGE_SIZE;
+
+/** The contents of a frame: 4,096 bytes, or the byte (0 or FFH) that all of it holds. */
+export type FrameContents = Uint8Array | 0 | 0xff;
 
 /** What a computed frame holds at first: nothing but zeros or ones, or what was put into the page. */
 export type ComputeFrame = (address: number, page: Uint8Array) => "zeros" | "ones" | "filled";
@@ -70,6 +75,8 @@ const ARENA_LIMIT = 2 ** 31 - GROWTH;
 interface Chunk {
   readonly slots: Int32Array;
   readonly flags: Uint8Array;
+  /** The epoch in which each was written last; only once there are epochs. */
+  epochs: Int32Array | undefined;
 }
 
 export class PhysicalMemory {
@@ -80,11 +87,23 @@ export class PhysicalMemory {
   /** Called after a frame got its place in the arena: cached offsets of the zero page may be wrong now. */
   onFrameAllocated: () => void = () => {};
 
+  /** The frames with FRAME_TABLE. */
+  readonly tableFrames = new TableFrames((address, isTable) => {
+    if (isTable) this.chunkOf(address).flags[frameIndex(address)] |= FRAME_TABLE;
+    else this.clearFlag(address, FRAME_TABLE);
+  });
+
   private readonly arena: { readonly buffer: ArrayBuffer; grow(pages: number): number };
   private readonly chunks = new Map<number, Chunk>();
   private lastNumber = -1;
   private lastChunk: Chunk | undefined;
   private used = SHARED_PAGES_END;
+  /** Places below `used` that no frame has; their bytes are anything. */
+  private readonly free: number[] = [];
+  /** 0 while nobody wants to hear of first writes. */
+  private epoch = 0;
+  private lastEpoch = 0;
+  private onFirstWrite: (frame: number) => void = () => {};
   private readonly computed: (PhysicalRange & { readonly compute: ComputeFrame })[] = [];
 
   /**
@@ -102,7 +121,7 @@ export class PhysicalMemory {
 
   /** Bytes of the arena that frames occupy. */
   get residentBytes(): number {
-    return this.used - SHARED_PAGES_END;
+    return this.used - SHARED_PAGES_END - this.free.length * PAGE_SIZE;
   }
 
   /**
@@ -113,6 +132,49 @@ export class PhysicalMemory {
   compute(range: PhysicalRange, compute: ComputeFrame): void {
     this.computed.push({ ...range, compute });
     for (const [number, chunk] of this.chunks) this.flagComputed(number, chunk);
+  }
+
+  /**
+   * Starts an epoch: from now on the first write to each frame is told, before it happens. Whoever caches places that
+   * may be written must forget them.
+   * @param onFirstWrite hears the physical address of the frame; undefined ends the telling
+   */
+  beginEpoch(onFirstWrite: ((frame: number) => void) | undefined): void {
+    this.epoch = onFirstWrite === undefined ? 0 : ++this.lastEpoch;
+    this.onFirstWrite = onFirstWrite ?? (() => {});
+  }
+
+  /** Whether a frame may be written at its place without anybody hearing of it. */
+  isPlainlyWritable(address: number): boolean {
+    const chunk = this.chunkOf(address);
+    const index = frameIndex(address);
+    if (chunk.flags[index] !== 0) return false;
+    return this.epoch === 0 || chunk.epochs?.[index] === this.epoch;
+  }
+
+  /** What a frame of RAM holds. */
+  contentsOf(frame: number): FrameContents {
+    const offset = this.readOffset(frame);
+    if (offset < SHARED_PAGES_END) return offset === ONES_PAGE ? 0xff : 0;
+    if (isZero(new Int32Array(this.bytes.buffer, offset, PAGE_SIZE / 4))) return 0;
+    return this.bytes.slice(offset, offset + PAGE_SIZE);
+  }
+
+  /**
+   * Puts contents in the place of those that a frame of RAM has, without telling anybody. A frame of equal bytes
+   * gives its place back. @throws MemoryExhaustedError
+   */
+  replaceContents(frame: number, contents: FrameContents): void {
+    const chunk = this.chunkOf(frame);
+    const index = frameIndex(frame);
+    chunk.flags[index] &= ~FRAME_COMPUTED;
+    const slot = chunk.slots[index];
+    if (typeof contents === "number") {
+      if (slot >= SHARED_PAGES_END) this.free.push(slot);
+      chunk.slots[index] = contents === 0 ? 0 : ONES_PAGE;
+      return;
+    }
+    this.bytes.set(contents, slot >= SHARED_PAGES_END ? slot : this.allocate(chunk, index, 0));
   }
 
   /** Whether the byte at a physical address is RAM. */
@@ -136,12 +198,18 @@ export class PhysicalMemory {
   writeOffset(address: number): number {
     const chunk = this.chunkOf(address);
     const index = frameIndex(address);
-    if ((chunk.flags[index] & FRAME_DEVICE) !== 0) return -1;
-    const slot = chunk.slots[index];
-    if (slot >= SHARED_PAGES_END) return slot;
-    const shared =
-      (chunk.flags[index] & FRAME_COMPUTED) === 0 ? slot : this.computeFrame(chunk, index, address);
-    return shared >= SHARED_PAGES_END ? shared : this.allocate(chunk, index, shared);
+    const flags = chunk.flags[index];
+    if ((flags & FRAME_DEVICE) !== 0) return -1;
+    const slot =
+      (flags & FRAME_COMPUTED) === 0 ? chunk.slots[index] : this.computeFrame(chunk, index, address);
+    if (this.epoch !== 0 && chunk.epochs?.[index] !== this.epoch) this.tellFirstWrite(chunk, index, address);
+    return slot >= SHARED_PAGES_END ? slot : this.allocate(chunk, index, slot);
+  }
+
+  private tellFirstWrite(chunk: Chunk, index: number, address: number): void {
+    chunk.epochs ??= new Int32Array(CHUNK_FRAMES);
+    this.onFirstWrite(address - (address % PAGE_SIZE));
+    chunk.epochs[index] = this.epoch;
   }
 
   /** The flags of the frame of a physical address. */
@@ -150,7 +218,10 @@ export class PhysicalMemory {
   }
 
   setFlag(address: number, flag: number): void {
-    this.chunkOf(address).flags[frameIndex(address)] |= flag;
+    const { flags } = this.chunkOf(address);
+    const index = frameIndex(address);
+    if ((flag & ~flags[index] & FRAME_TABLE) !== 0) this.tableFrames.add(address - (address % PAGE_SIZE));
+    flags[index] |= flag;
   }
 
   clearFlag(address: number, flag: number): void {
@@ -276,7 +347,7 @@ export class PhysicalMemory {
       const to = Math.min(CHUNK_FRAMES, (range.end - start) / PAGE_SIZE);
       if (from < to) flags.fill(0, from, to);
     }
-    const chunk = { slots: new Int32Array(CHUNK_FRAMES), flags };
+    const chunk = { slots: new Int32Array(CHUNK_FRAMES), flags, epochs: undefined };
     this.flagComputed(number, chunk);
     return chunk;
   }
@@ -307,13 +378,23 @@ export class PhysicalMemory {
   }
 
   private allocate(chunk: Chunk, index: number, shared: number): number {
-    if (this.used >= this.bytes.length) this.grow();
-    const offset = this.used;
-    this.used += PAGE_SIZE;
+    const offset = this.freePlace();
     if (shared === ONES_PAGE) this.bytes.fill(0xff, offset, offset + PAGE_SIZE);
     chunk.slots[index] = offset;
     this.onFrameAllocated();
     return offset;
+  }
+
+  /** A place of zeros. */
+  private freePlace(): number {
+    const given = this.free.pop();
+    if (given !== undefined) {
+      this.bytes.fill(0, given, given + PAGE_SIZE);
+      return given;
+    }
+    if (this.used >= this.bytes.length) this.grow();
+    this.used += PAGE_SIZE;
+    return this.used - PAGE_SIZE;
   }
 
   private grow(): void {
@@ -322,6 +403,11 @@ export class PhysicalMemory {
     this.view = new DataView(this.arena.buffer);
     this.bytes = new Uint8Array(this.arena.buffer);
   }
+}
+
+function isZero(words: Int32Array): boolean {
+  for (let i = 0; i < words.length; i++) if (words[i] !== 0) return false;
+  return true;
 }
 
 function frameIndex(address: number): number {

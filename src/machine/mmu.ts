@@ -33,7 +33,8 @@ import {
   type PhysicalMemory,
   SHARED_PAGES_END,
 } from "./memory";
-import { type StructureEntry, Tlb, type TlbEntry } from "./tlb";
+import type { Snapshotable } from "./snapshot";
+import { type StructureEntry, Tlb, type TlbEntry, type TlbState } from "./tlb";
 
 /** What the MMU tells the CPU. The first three do not return: they throw the fault. */
 export interface MmuHost {
@@ -43,6 +44,8 @@ export interface MmuHost {
   codeWritten(address: number, size: number): void;
   /** Software changed an entry in a frame that is flagged as a table or watched. Halves are int32. */
   tableWritten(entry: number, oldLow: number, oldHigh: number, newLow: number, newHigh: number): void;
+  /** What a fetch goes through may have changed: the TLB's contents, or the tables that it is compared with. */
+  fetchesChanged(): void;
   /** Software is about to write into a frame with data breakpoints. */
   dataWriteBegins(address: number, size: number): void;
   dataWriteEnds(): void;
@@ -60,7 +63,13 @@ const PAGE_MASK = ~0xfff;
 /** Entry bits whose change leaves a cached translation right: A, D and the ignored bits 9..11. */
 const HARMLESS_BITS = 0xe60;
 
-export class Mmu {
+export interface MmuState {
+  readonly generation: number;
+  readonly walks: number;
+  readonly tlb: TlbState;
+}
+
+export class Mmu implements Snapshotable<MmuState> {
   readonly tlb: Tlb;
   /** The walk of the last miss. */
   readonly walk = new Walk();
@@ -94,11 +103,23 @@ export class Mmu {
     tlbCapacity: number,
     private readonly now: () => number,
   ) {
-    this.tlb = new Tlb(tlbCapacity);
+    this.tlb = new Tlb(tlbCapacity, (evicted) => this.evicted(evicted));
     this.cacheTranslations = tlbCapacity > 0;
     memory.onFrameAllocated = () => {
       if (this.sharedPageCached) this.flushReadCache();
     };
+  }
+
+  /** What CPL, CR3 and CR4 decide is restored with those. */
+  save(): MmuState {
+    return { generation: this.generation, walks: this.walks, tlb: this.tlb.save() };
+  }
+
+  restore(state: MmuState): void {
+    this.generation = state.generation;
+    this.walks = state.walks;
+    this.tlb.restore(state.tlb);
+    this.flushCache();
   }
 
   // --- loads: values of 8 and 16 bits come sign-extended, as the lazy flags want them ---
@@ -285,6 +306,7 @@ export class Mmu {
   tablesChanged(): void {
     this.generation++;
     this.flushCache();
+    this.host.fetchesChanged();
   }
 
   /** Empties the fast cache for writes: a frame got a flag. */
@@ -296,22 +318,26 @@ export class Mmu {
   flushAll(): void {
     this.tlb.flushAll();
     this.flushCache();
+    this.host.fetchesChanged();
   }
 
   flushNonGlobal(): void {
     this.tlb.flushNonGlobal();
     this.flushCache();
+    this.host.fetchesChanged();
   }
 
   flushPcid(pcid: number): void {
     this.tlb.flushPcid(pcid);
     this.flushCache();
+    this.host.fetchesChanged();
   }
 
   /** One linear address under a PCID (INVLPG: with globals and all structure entries; INVPCID 0: without globals). */
   flushAddress(pcid: number, low: number, high: number, globals: boolean): void {
     this.tlb.flushAddress(pcid, (high >>> 0) * 0x100000 + (low >>> 12), globals, true);
     this.flushCache();
+    this.host.fetchesChanged();
   }
 
   // --- below: the slow way ---
@@ -394,7 +420,8 @@ export class Mmu {
     if ((flags & FRAME_CODE) !== 0) this.host.codeWritten(address, size);
     const watched = (flags & FRAME_DATA_BREAKPOINT) !== 0;
     if (watched) this.host.dataWriteBegins(address, size);
-    if ((flags & (FRAME_TABLE | FRAME_WATCHED)) !== 0) this.writeTable(address, size, low, high);
+    if ((flags & (FRAME_TABLE | FRAME_WATCHED)) !== 0)
+      this.writeTable(address, size, low, high, (flags & FRAME_TABLE) !== 0);
     else this.writeValue(address, size, low, high);
     if (watched) this.host.dataWriteEnds();
   }
@@ -416,8 +443,11 @@ export class Mmu {
     }
   }
 
-  /** A write into a frame of table entries: compares the entries before and after. It stays within one frame. */
-  private writeTable(address: number, size: number, low: number, high: number): void {
+  /**
+   * A write into a frame of table entries: compares the entries before and after. It stays within one frame.
+   * @param walked whether a walk has read from it
+   */
+  private writeTable(address: number, size: number, low: number, high: number, walked: boolean): void {
     const memory = this.memory;
     const entrySize = this.state.levels === 2 ? 4 : 8;
     const first = address - (address % entrySize);
@@ -427,17 +457,23 @@ export class Mmu {
     const secondLow = second === first ? 0 : memory.read32(second);
     const secondHigh = second === first || entrySize === 4 ? 0 : memory.read32(second + 4);
     this.writeValue(address, size, low, high);
-    this.entryWritten(first, entrySize, oldLow, oldHigh);
-    if (second !== first) this.entryWritten(second, entrySize, secondLow, secondHigh);
+    this.entryWritten(first, entrySize, oldLow, oldHigh, walked);
+    if (second !== first) this.entryWritten(second, entrySize, secondLow, secondHigh, walked);
   }
 
-  private entryWritten(entry: number, entrySize: number, oldLow: number, oldHigh: number): void {
+  private entryWritten(
+    entry: number,
+    entrySize: number,
+    oldLow: number,
+    oldHigh: number,
+    walked: boolean,
+  ): void {
     const newLow = this.memory.read32(entry);
     const newHigh = entrySize === 8 ? this.memory.read32(entry + 4) : 0;
     if (newLow === oldLow && newHigh === oldHigh) return;
-    if ((oldLow & 1) !== 0 && (((oldLow ^ newLow) & ~HARMLESS_BITS) !== 0 || oldHigh !== newHigh)) {
-      this.tablesChanged();
-    }
+    const harmless = ((oldLow ^ newLow) & ~HARMLESS_BITS) === 0 && oldHigh === newHigh;
+    if (walked && (oldLow & 1) !== 0 && !harmless) this.tablesChanged();
+    else if (!this.cacheTranslations) this.host.fetchesChanged();
     this.host.tableWritten(entry, oldLow, oldHigh, newLow, newHigh);
   }
 
@@ -509,7 +545,7 @@ export class Mmu {
   }
 
   private fault(low: number, high: number, page4K: number, access: number, cause: number): never {
-    this.tlb.flushAddress(this.pcid, page4K, true, false);
+    if (this.tlb.flushAddress(this.pcid, page4K, true, false)) this.host.fetchesChanged();
     this.flushCache();
     this.host.pageFault(low, high, access, cause);
   }
@@ -548,7 +584,18 @@ export class Mmu {
       this.sharedPageCached = true;
     }
     setEntry(this.readCache, low, high, offset);
-    if (write && this.memory.flagsOf(physical) === 0) setEntry(this.writeCache, low, high, offset);
+    // The first write of an epoch goes the slow way, where it is told.
+    if (write && this.memory.isPlainlyWritable(physical)) setEntry(this.writeCache, low, high, offset);
+  }
+
+  /** A translation left the TLB for want of room: nothing may be answered from it any more. */
+  private evicted({ pageShift, page }: TlbEntry): void {
+    if (pageShift > 12) this.flushCache();
+    else {
+      dropEntry(this.readCache, page);
+      dropEntry(this.writeCache, page);
+    }
+    this.host.fetchesChanged();
   }
 
   private flushReadCache(): void {
@@ -563,6 +610,13 @@ function setEntry(cache: Int32Array, low: number, high: number, offset: number):
   cache[i] = tag;
   cache[i + 1] = high;
   cache[i + 2] = (offset - tag) | 0;
+}
+
+/** @param page4K a linear page number */
+function dropEntry(cache: Int32Array, page4K: number): void {
+  const low = (page4K * 4096) | 0;
+  const i = (low >>> INDEX_SHIFT) & INDEX_MASK;
+  if (cache[i] === low) cache[i] = EMPTY;
 }
 
 /** The high half of a linear address that was reached from `low` by adding a small number. */

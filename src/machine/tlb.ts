@@ -6,6 +6,8 @@
  * every PCID; only translations that were present and broke no reserved bit get in.
  */
 
+import type { Snapshotable } from "./snapshot";
+
 /** A cached translation of one page. */
 export interface TlbEntry {
   /** Linear page number (linear address / page size, as an unsigned number). */
@@ -67,7 +69,21 @@ class SizeClass {
   }
 }
 
-export class Tlb {
+/** All of a TLB. Entries do not change but for `checked`, so that moments can share them. */
+export interface TlbState {
+  readonly entries: readonly TlbEntry[];
+  readonly structures: readonly {
+    readonly pcid: number;
+    readonly spanShift: number;
+    readonly entry: StructureEntry;
+  }[];
+  /** `checked` of the entries, then of the structure entries. */
+  readonly checked: Float64Array;
+  /** Oldest first; empty without a finite capacity. */
+  readonly queue: readonly TlbEntry[];
+}
+
+export class Tlb implements Snapshotable<TlbState> {
   /** Translations held at most; Infinity never evicts. */
   readonly capacity: number;
   private readonly classes = PAGE_SHIFTS.map((shift) => new SizeClass(shift));
@@ -75,9 +91,49 @@ export class Tlb {
   /** In the order in which they came, for first-in first-out replacement; only kept with a finite capacity. */
   private readonly queue = new Set<TlbEntry>();
 
-  /** @param capacity 1.. or Infinity */
-  constructor(capacity: number) {
+  /**
+   * @param capacity 1.. or Infinity
+   * @param onEvict hears of entries that leave for want of room
+   */
+  constructor(
+    capacity: number,
+    private readonly onEvict: (entry: TlbEntry) => void = () => {},
+  ) {
     this.capacity = capacity;
+  }
+
+  /** Whether entries leave for want of room: then each instruction, and each iteration, is fetched by itself. */
+  get forgets(): boolean {
+    return this.capacity !== Number.POSITIVE_INFINITY;
+  }
+
+  save(): TlbState {
+    const entries = [...this.entries()];
+    const structures: TlbState["structures"][number][] = [];
+    for (const [pcid, levels] of this.structures) {
+      levels.forEach((byPrefix, spanShift) => {
+        for (const entry of byPrefix.values()) structures.push({ pcid, spanShift, entry });
+      });
+    }
+    const checked = new Float64Array(entries.length + structures.length);
+    for (let i = 0; i < entries.length; i++) checked[i] = entries[i].checked;
+    for (let i = 0; i < structures.length; i++) checked[entries.length + i] = structures[i].entry.checked;
+    return { entries, structures, checked, queue: [...this.queue] };
+  }
+
+  restore({ entries, structures, checked, queue }: TlbState): void {
+    this.flushAll();
+    entries.forEach((entry, i) => {
+      entry.checked = checked[i];
+      const sizeClass = this.classOf(entry.pageShift);
+      const map = entry.global ? sizeClass.global : mapFor(sizeClass.byPcid, entry.pcid);
+      map.set(entry.page, entry);
+    });
+    structures.forEach(({ pcid, spanShift, entry }, i) => {
+      entry.checked = checked[entries.length + i];
+      this.insertStructure(pcid, spanShift, entry);
+    });
+    for (const entry of queue) this.queue.add(entry);
   }
 
   /** The entry that translates a 4 KiB linear page number under a PCID. */
@@ -100,6 +156,7 @@ export class Tlb {
     for (const oldest of this.queue) {
       if (this.queue.size <= this.capacity) break;
       this.remove(oldest);
+      this.onEvict(oldest);
     }
   }
 
@@ -171,20 +228,20 @@ export class Tlb {
    * The entries of a linear address under a PCID, whatever their size, and the PCID's structure entries.
    * @param globals whether global entries of the address go too (INVLPG, #PF; not INVPCID type 0)
    * @param allStructures all structure entries of the PCID (INVLPG), or only those the address would use (#PF)
+   * @returns whether anything has gone
    */
-  flushAddress(pcid: number, page4K: number, globals: boolean, allStructures: boolean): void {
+  flushAddress(pcid: number, page4K: number, globals: boolean, allStructures: boolean): boolean {
+    let gone = false;
     for (const sizeClass of this.classes) {
       const page = Math.floor(page4K / sizeClass.pages);
-      this.drop(sizeClass.byPcid.get(pcid), page);
-      if (globals) this.drop(sizeClass.global, page);
+      if (this.drop(sizeClass.byPcid.get(pcid), page)) gone = true;
+      if (globals && this.drop(sizeClass.global, page)) gone = true;
     }
-    if (allStructures) {
-      this.structures.delete(pcid);
-      return;
-    }
+    if (allStructures) return this.structures.delete(pcid) || gone;
     this.structures.get(pcid)?.forEach((entries, span) => {
-      entries.delete(Math.floor(page4K / 2 ** span));
+      if (entries.delete(Math.floor(page4K / 2 ** span))) gone = true;
     });
+    return gone;
   }
 
   private remove(entry: TlbEntry): void {
@@ -194,11 +251,12 @@ export class Tlb {
     this.queue.delete(entry);
   }
 
-  private drop(entries: Map<number, TlbEntry> | undefined, page: number): void {
+  private drop(entries: Map<number, TlbEntry> | undefined, page: number): boolean {
     const entry = entries?.get(page);
-    if (entry === undefined) return;
+    if (entry === undefined) return false;
     entries!.delete(page);
     this.queue.delete(entry);
+    return true;
   }
 
   private forget(entries: Map<number, TlbEntry>): void {

@@ -149,9 +149,7 @@ export class RunControl {
     for (let pass = true; ; ) {
       this.setBreakpoints(addresses);
       const before = this.now();
-      const result = this.guardedRun(() =>
-        toReturn ? machine.runToInterruptReturn(this.slice, pass) : machine.run(this.slice, pass),
-      );
+      const result = this.guardedRun(() => machine.run(this.slice, pass, { atReturn: toReturn }));
       const stop = this.stopOf(result);
       if (stop !== undefined) return stop;
       pass = false;

@@ -14,6 +14,7 @@ import type { EventKind, MachineEvent } from "../events";
 import type { Hypervisor } from "../hypervisor";
 import type { PhysicalMemory } from "../memory";
 import { Mmu, type MmuHost } from "../mmu";
+import type { Snapshotable } from "../snapshot";
 import {
   MODE_16,
   MODE_32,
@@ -29,7 +30,9 @@ import {
   SEG_S,
   SEG_WRITABLE,
 } from "./attributes";
+import { NO_BLOCK } from "./block";
 import { CodeCache, linear } from "./codeCache";
+import { type CpuState, restoreCpu, saveCpu } from "./cpuState";
 import { CpuFault, GP, PAGE_FAULT, SS_FAULT, UD } from "./fault";
 import { KIND_EXPLICIT, materialize } from "./flags";
 import type { CpuModel } from "./model";
@@ -95,7 +98,7 @@ interface DeliveryState {
   cpl: number;
 }
 
-export class Cpu implements MmuHost {
+export class Cpu implements MmuHost, Snapshotable<CpuState> {
   readonly r = new Int32Array(REGISTER_WORDS);
   readonly r8 = new Uint8Array(this.r.buffer);
   readonly r16 = new Int16Array(this.r.buffer);
@@ -144,13 +147,20 @@ export class Cpu implements MmuHost {
   /** Whether a run stops after each IRET. */
   stopAtReturn = false;
   /** The last page fault, and how often it came again at once. */
-  private lastFault = { rip: 0n, address: 0n, error: 0, repeats: 0 };
+  lastFault = { rip: 0n, address: 0n, error: 0, repeats: 0 };
   /** Set to leave the block after the running instruction. */
   leave = false;
   /** The sink asked to stop. */
   stopRequested = false;
-  /** An exception whose delivery waits for the run to go on. */
-  pending: CpuFault | undefined;
+  /**
+   * How often the CPU has left the path of its instructions without having retired one: exceptions raised, and
+   * whatever else takes it elsewhere between two instructions. With the instruction count, and whether a delivery is
+   * pending, it names each moment of a run.
+   */
+  diversions = 0;
+  /** Whether a run stops after each diversion; an exception is then not delivered yet. */
+  stopAtDiversion = false;
+  private waiting: CpuFault | undefined;
   readonly fault = new CpuFault();
   /** Where the guest is a paravirtual one. */
   hypervisor: Hypervisor | undefined;
@@ -179,7 +189,43 @@ export class Cpu implements MmuHost {
     };
     this.mmu = new Mmu(memory, this.paging, this.r, this, tlbCapacity, () => this.now());
     this.code = new CodeCache(this);
+    // Compiled blocks are fetched once for all of their instructions.
+    this.code.compiling = !this.mmu.tlb.forgets;
     this.r[R_FLAGS] = FLAGS_FIXED;
+  }
+
+  /** An exception whose delivery waits for the run to go on. */
+  get pending(): CpuFault | undefined {
+    return this.waiting;
+  }
+
+  set pending(fault: CpuFault | undefined) {
+    this.waiting = fault;
+    if (fault !== undefined) this.diverted();
+  }
+
+  /** The CPU goes elsewhere without having retired an instruction. */
+  diverted(): void {
+    this.diversions++;
+    if (!this.stopAtDiversion) return;
+    this.stopRequested = true;
+    this.leave = true;
+  }
+
+  save(): CpuState {
+    return saveCpu(this);
+  }
+
+  restore(state: CpuState): void {
+    restoreCpu(this, state);
+  }
+
+  /** Stands between two instructions, with nothing asked for. */
+  leaveBlock(): void {
+    this.code.current = NO_BLOCK;
+    this.index = 0;
+    this.leave = false;
+    this.stopRequested = false;
   }
 
   /** Instructions retired before the running one: the machine's time. */
@@ -382,6 +428,11 @@ export class Cpu implements MmuHost {
 
   tableWritten(entry: number, oldLow: number, oldHigh: number, newLow: number, newHigh: number): void {
     this.surroundings.tableWritten(entry, oldLow, oldHigh, newLow, newHigh);
+  }
+
+  fetchesChanged(): void {
+    this.code.newEpoch();
+    this.leave = true;
   }
 
   dataWriteBegins(address: number, size: number): void {

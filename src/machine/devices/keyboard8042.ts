@@ -40,6 +40,19 @@ export class Keyboard8042 implements IoDevice {
   /** @param onReset hears that the guest reset the CPU */
   constructor(private readonly onReset: () => void) {}
 
+  save() {
+    const { commandByte, output, outputFull, lastWasCommand, awaiting } = this;
+    return { commandByte, output, outputFull, lastWasCommand, awaiting };
+  }
+
+  restore(state: ReturnType<Keyboard8042["save"]>): void {
+    this.commandByte = state.commandByte;
+    this.output = state.output;
+    this.outputFull = state.outputFull;
+    this.lastWasCommand = state.lastWasCommand;
+    this.awaiting = state.awaiting;
+  }
+
   read(port: number): number {
     if (port === COMMAND_PORT) {
       return (

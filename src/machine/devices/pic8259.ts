@@ -10,6 +10,15 @@ export class Pic8259 implements IoDevice {
   /** Initialisation words still to come: ICW2, ICW3 in a cascade, and perhaps ICW4. */
   private pendingWords = 0;
 
+  save() {
+    return { mask: this.mask, pendingWords: this.pendingWords };
+  }
+
+  restore(state: ReturnType<Pic8259["save"]>): void {
+    this.mask = state.mask;
+    this.pendingWords = state.pendingWords;
+  }
+
   read(port: number): number {
     // No request is ever pending or in service: IRR and ISR read the same, whichever OCW3 chose.
     return (port & 1) !== 0 ? this.mask : 0;

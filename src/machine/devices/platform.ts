@@ -17,6 +17,14 @@ const RESET_CONTROL_PORT = 0xcf9;
 class Latch implements IoDevice {
   private value = 0;
 
+  save(): number {
+    return this.value;
+  }
+
+  restore(value: number): void {
+    this.value = value;
+  }
+
   read(): number {
     return this.value;
   }
@@ -31,6 +39,14 @@ class SystemControlA implements IoDevice {
   private value = 2;
 
   constructor(private readonly onReset: () => void) {}
+
+  save(): number {
+    return this.value;
+  }
+
+  restore(value: number): void {
+    this.value = value;
+  }
 
   read(): number {
     return this.value;
@@ -52,6 +68,14 @@ class ResetControl implements IoDevice {
   private value = 0;
 
   constructor(private readonly onReset: () => void) {}
+
+  save(): number {
+    return this.value;
+  }
+
+  restore(value: number): void {
+    this.value = value;
+  }
 
   read(port: number, size: 1 | 2 | 4): number {
     return port === RESET_CONTROL_PORT && size === 1 ? this.value : 0xffffffff;

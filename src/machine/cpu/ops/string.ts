@@ -304,7 +304,8 @@ function repeated(s: StringSite, repetition: Repetition): Op {
     let finished = false;
     try {
       while (!finished && done < allowed && !c.leave) {
-        let step = bulk === undefined ? 0 : bulk(c, site, Math.min(left, allowed - done));
+        let step =
+          bulk === undefined || c.mmu.tlb.forgets ? 0 : bulk(c, site, Math.min(left, allowed - done));
         if (step === 0) {
           iterate(c, site);
           step = 1;
