@@ -4,6 +4,8 @@
  *
  * Invariant: between slices the machine stands between two instructions, and looking at it is safe.
  */
+
+import type { History, Progress, Work } from "../../machine/checkpoints/history";
 import type { DataChange } from "../../machine/dataBreakpoints";
 import { EVENT_KINDS, type EventKind, type MachineEvent } from "../../machine/events";
 import type { Machine, RunResult } from "../../machine/machine";
@@ -48,6 +50,8 @@ export class RunControl {
 
   constructor(
     private readonly machine: Machine,
+    /** Keeps the history of the run, where somebody wants it. */
+    private readonly history: History | undefined,
     private readonly policy: StopPolicy,
     /** Told of each event, stop or not. */
     private readonly listener: (event: MachineEvent) => void,
@@ -94,6 +98,57 @@ export class RunControl {
     return this.drive(motions);
   }
 
+  /**
+   * Does something with the history that takes its time; to others the machine runs meanwhile.
+   * @throws what it throws
+   */
+  async travel<T>(move: () => Promise<T>): Promise<T> {
+    this.running = true;
+    this.pauseAsked = false;
+    this.breath = this.now();
+    try {
+      return await move();
+    } finally {
+      this.running = false;
+      this.machine.onEvent = (event) => this.take(event);
+    }
+  }
+
+  /**
+   * Work on the history, in slices. Undefined where the user has asked to stop, if that is possible.
+   * @param tell hears how far it has come
+   */
+  async workOff<T>(
+    work: Work<T>,
+    stoppable: boolean,
+    tell: (progress: Progress) => void,
+  ): Promise<T | undefined> {
+    const { history } = this;
+    for (let before = this.now(); ; ) {
+      const step = work.next();
+      if (step.done === true) return step.value;
+      const now = this.now();
+      if (history !== undefined) history.slice = nextSlice(history.slice, now - before);
+      before = now;
+      if (now - this.breath < SLICE_TIME) continue;
+      tell(step.value);
+      await this.breathe();
+      this.breath = this.now();
+      before = this.breath;
+      if (this.pauseAsked && stoppable) return undefined;
+    }
+  }
+
+  /**
+   * Has the machine stop at addresses, and tell of events, for a search.
+   * @param listener hears the events, and says which stop the machine
+   */
+  listen(addresses: readonly bigint[], listener: (event: MachineEvent) => boolean): void {
+    this.set = new Set(addresses);
+    this.machine.setBreakpoints(this.set);
+    this.machine.onEvent = listener;
+  }
+
   private async drive(motions: Motions): Promise<Stop> {
     this.running = true;
     this.pauseAsked = false;
@@ -130,13 +185,13 @@ export class RunControl {
     if (cpu.pending === undefined) {
       this.setBreakpoints([]);
       this.stepping = true;
-      const result = this.guardedRun(() => machine.run(1));
+      const result = this.guardedRun(() => this.advance(1));
       this.stepping = false;
       const stop = this.stopOf(result);
       if (stop !== undefined) return stop;
       if (cpu.pending === undefined) return this.arrival() ?? {};
     }
-    const stop = this.stopOf(this.guardedRun(() => machine.run(0)));
+    const stop = this.stopOf(this.guardedRun(() => this.advance(0)));
     return stop ?? this.arrival() ?? { interrupted: { stackPointer } };
   }
 
@@ -152,7 +207,7 @@ export class RunControl {
       const result = this.guardedRun(() => machine.run(this.slice, pass, { atReturn: toReturn }));
       const stop = this.stopOf(result);
       if (stop !== undefined) return stop;
-      pass = false;
+      pass = machine.cpu.isRepeating;
       if (result.reason === "breakpoint") {
         const arrival = this.arrival();
         if (arrival !== undefined) return arrival;
@@ -169,6 +224,11 @@ export class RunControl {
       this.breath = this.now();
       if (this.pauseAsked) return { kind: "pause" };
     }
+  }
+
+  private advance(instructions: number, pass = true, toReturn = false): RunResult {
+    if (this.history !== undefined) return this.history.run(instructions, pass, toReturn);
+    return this.machine.run(instructions, pass, { atReturn: toReturn });
   }
 
   private guardedRun(run: () => RunResult): RunResult {

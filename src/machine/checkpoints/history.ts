@@ -112,6 +112,13 @@ export class History {
     return comparePositions(this.position, this.latest) < 0;
   }
 
+  /** Whether what happens now happened before, in the run that is known. Also while the machine runs. */
+  get isKnown(): boolean {
+    const { cpu } = this.machine;
+    const now = { instruction: cpu.now(), diversions: cpu.diversions, pending: false };
+    return comparePositions(now, this.latest) < 0;
+  }
+
   /** Bytes that the checkpoints cost. */
   get bytes(): number {
     return this.chain.bytes;
@@ -315,7 +322,7 @@ export class History {
       if (result.reason !== "limit") {
         told?.(probe?.hit(result));
         pass = true;
-      } else pass = probe === undefined;
+      } else pass = probe === undefined || machine.cpu.isRepeating;
       arrive();
       yield { done: machine.instructions - start, total };
     }

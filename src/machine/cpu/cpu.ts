@@ -142,6 +142,8 @@ export class Cpu implements MmuHost, Snapshotable<CpuState> {
   budget = 0;
   /** Instructions retired when the last IRET had gone back. */
   returnedAt = -1;
+  /** Instructions retired when a repeated string instruction was left unfinished last. */
+  unfinishedAt = -1;
   /** Instructions retired when the last milestone was told of. */
   milestoneToldAt = -1;
   /** Whether a run stops after each IRET. */
@@ -226,6 +228,11 @@ export class Cpu implements MmuHost, Snapshotable<CpuState> {
     this.index = 0;
     this.leave = false;
     this.stopRequested = false;
+  }
+
+  /** Stands within a repeated string instruction: RIP is on it, and did not arrive there now. */
+  get isRepeating(): boolean {
+    return this.unfinishedAt === this.retired;
   }
 
   /** Instructions retired before the running one: the machine's time. */

@@ -29,6 +29,7 @@ export interface CpuState {
   readonly retired: number;
   readonly diversions: number;
   readonly returnedAt: number;
+  readonly unfinishedAt: number;
   readonly milestoneToldAt: number;
   readonly lastFault: Cpu["lastFault"];
   readonly pending: PendingState | undefined;
@@ -71,6 +72,7 @@ export function saveCpu(c: Cpu): CpuState {
     retired: c.retired,
     diversions: c.diversions,
     returnedAt: c.returnedAt,
+    unfinishedAt: c.unfinishedAt,
     milestoneToldAt: c.milestoneToldAt,
     lastFault: c.lastFault,
     pending: savePending(c.pending),
@@ -104,6 +106,7 @@ export function restoreCpu(c: Cpu, state: CpuState): void {
   c.paging.pkrs = state.pkrs;
   c.retired = state.retired;
   c.returnedAt = state.returnedAt;
+  c.unfinishedAt = state.unfinishedAt;
   c.milestoneToldAt = state.milestoneToldAt;
   c.lastFault = state.lastFault;
   c.pending = restorePending(state.pending);

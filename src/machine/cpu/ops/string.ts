@@ -291,6 +291,7 @@ function repeated(s: StringSite, repetition: Repetition): Op {
     if (left === 0 || iterateAll(c, s, repetition, left)) return;
     c.r[R_RIP] = ripLow;
     c.r[R_RIP + 1] = ripHigh;
+    c.unfinishedAt = c.now() + 1;
   };
 
   /** True where the instruction is finished. */
