@@ -207,7 +207,7 @@ export class RunControl {
     for (let pass = true; ; ) {
       this.setBreakpoints(addresses);
       const before = this.now();
-      const result = this.guardedRun(() => machine.run(this.slice, pass, { atReturn: toReturn }));
+      const result = this.guardedRun(() => this.advance(this.slice, pass, toReturn));
       const stop = this.stopOf(result);
       if (stop !== undefined) return stop;
       pass = machine.cpu.isRepeating;
