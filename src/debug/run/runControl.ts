@@ -236,7 +236,10 @@ export class RunControl {
       const result = history.run(instructions, pass, toReturn);
       const [made, took] = [machine.instructions - start, this.now() - before];
       if (made > LEAST_SPACING / 4)
-        history.spacing = Math.max(LEAST_SPACING, Math.min(MOST_SPACING, (made * SLICE_TIME) / (took + 1)));
+        history.spacing = Math.max(
+          LEAST_SPACING,
+          Math.min(MOST_SPACING, Math.round((made * SLICE_TIME) / (took + 1))),
+        );
       return result;
     }
     return this.machine.run(instructions, pass, { atReturn: toReturn });

@@ -289,7 +289,7 @@ export class History {
 
   /** Replays to a moment, and leaves a checkpoint near it. */
   private *replay(target: Position, first: boolean): Work<void> {
-    const margin = this.spacing * NEAR;
+    const margin = Math.floor(this.spacing * NEAR);
     const near = target.instruction - margin;
     const sinceBase = () =>
       this.machine.instructions - this.chain.all[this.chain.baseIndex].position.instruction;
@@ -385,7 +385,7 @@ export class History {
   /** Instructions until a checkpoint is to be taken; in a known run nobody takes one. */
   private untilNextCheckpoint(): number {
     if (this.lookingBack) return Number.POSITIVE_INFINITY;
-    return Math.max(this.spacing / 200, this.due() - this.machine.instructions);
+    return Math.max(Math.ceil(this.spacing / 200), this.due() - this.machine.instructions);
   }
 
   private due(): number {
