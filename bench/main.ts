@@ -12,6 +12,7 @@ import { Symbols } from "../src/symbols/symbols";
 import { debuggerFigures } from "./debugger";
 import { type Figure, median, ROUNDS, timed } from "./figures";
 import { linuxFigures } from "./linux";
+import { reverseFigures } from "./reverse";
 
 const GIB = 2 ** 30;
 const GUESTS = join(__dirname, "..", "guests");
@@ -103,6 +104,8 @@ function terabyte(): number {
 }
 
 const PEAK = "--terabyte-peak";
+/** Measures going backwards only. */
+const REVERSE = "--reverse";
 
 /** Peak resident memory in MiB of a process that does nothing else than boot with 1 TiB. */
 function terabytePeak(): number {
@@ -164,17 +167,39 @@ function print(figures: readonly Figure[]): void {
   }
 }
 
+async function backwards(): Promise<Figure[]> {
+  const all = await reverseFigures(join(__dirname, ".."));
+  return all.flatMap(({ boot, instructions, ...figures }) => {
+    const { switchover, fault, write, step, slowdown, checkpoints } = figures;
+    return [
+      { name: "reverse: end to switchover", value: switchover, unit: "ms", note: boot },
+      { name: "reverse: end to first page fault", value: fault, unit: "ms" },
+      { name: "reverse: end to an entry's write", value: write, unit: "ms" },
+      { name: "reverse: one step back", value: step, unit: "ms" },
+      {
+        name: "run with checkpoints",
+        value: slowdown,
+        unit: "times as long",
+        note: `${(instructions / 1e6).toFixed(1)} million instructions, ${checkpoints.toFixed(1)} MiB of checkpoints`,
+      },
+    ];
+  });
+}
+
 async function main(): Promise<void> {
   if (process.argv.includes(PEAK)) {
     terabyte();
     console.log(process.resourceUsage().maxRSS / 1024);
     return;
   }
-  print(figures());
-  const linux = await linuxFigures();
-  if (typeof linux === "string") console.log(`SKIPPED  ${linux}`);
-  else print(linux);
-  print(await debugging());
+  if (!process.argv.includes(REVERSE)) {
+    print(figures());
+    const linux = await linuxFigures();
+    if (typeof linux === "string") console.log(`SKIPPED  ${linux}`);
+    else print(linux);
+    print(await debugging());
+  }
+  print(await backwards());
 }
 
 void main();

@@ -7,6 +7,7 @@ import { registerMemoryPages } from "./views/memory/register";
 import { registerMemoryMap } from "./views/memoryMap/register";
 import { registerPageTables } from "./views/pageTables/register";
 import { Sessions } from "./views/sessions";
+import { registerTime } from "./views/time/register";
 
 export function activate(context: vscode.ExtensionContext): void {
   const sessions = new Sessions();
@@ -18,5 +19,6 @@ export function activate(context: vscode.ExtensionContext): void {
     registerMemoryPages(sessions),
     registerHover(sessions),
     registerMemoryMap(context, sessions),
+    registerTime(sessions),
   );
 }

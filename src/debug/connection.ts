@@ -10,6 +10,9 @@ import { Session, type SessionHost } from "./session";
 /** What the process brings along; the connection adds the sending. */
 export type ConnectionHost = Omit<SessionHost, "send">;
 
+/** Answered at once while the debuggee is on its way through the history; all else waits until it stands. */
+const URGENT: ReadonlySet<string> = new Set(["pause", "cancel", "terminate", "disconnect"]);
+
 export class Connection extends ProtocolServer {
   readonly session: Session;
   private queue: Promise<void> = Promise.resolve();
@@ -29,7 +32,8 @@ export class Connection extends ProtocolServer {
   }
 
   protected override dispatchRequest(request: DebugProtocol.Request): void {
-    this.queue = this.queue.then(() => this.answer(request));
+    if (this.session.isTravelling && URGENT.has(request.command)) void this.answer(request);
+    else this.queue = this.queue.then(() => this.session.settled).then(() => this.answer(request));
   }
 
   private async answer(request: DebugProtocol.Request): Promise<void> {

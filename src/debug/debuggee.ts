@@ -1,6 +1,7 @@
 /** One boot under the debugger: the target and everything that is about it alone. A restart makes another one. */
+import { History } from "../machine/checkpoints/history";
 import { EVENT_KINDS, type EventKind, type MachineEvent } from "../machine/events";
-import { type RegisterDescription, writeRegister } from "../target/registers";
+import type { RegisterDescription } from "../target/registers";
 import type { Target } from "../target/target";
 import { Disassembler } from "./disassembly";
 import type { LaunchSettings } from "./launch";
@@ -11,13 +12,22 @@ import { type SourceFiles, Sources } from "./sources";
 import { ExceptionTrail } from "./stack/exceptions";
 import { CallStack, type Frame } from "./stack/stack";
 import { StepPlace } from "./stack/stepPlace";
+import { Timeline } from "./time/timeline";
 import { VariableStore } from "./variables/store";
 
 /** Recorded whether they stop or not. */
 const RECORDED: readonly EventKind[] = EVENT_KINDS.filter(({ byDefault }) => byDefault).map(
   ({ kind }) => kind,
 );
+/** Recorded from the first instruction on, whatever is stopped on. */
+export const ALWAYS_RECORDED: ReadonlySet<EventKind> = new Set([
+  ...RECORDED,
+  "serial",
+  "page-fault",
+  "exception",
+]);
 const RSP = 4;
+const MIB = 2 ** 20;
 
 /** What a debuggee needs of the session around it. */
 export interface DebuggeeWorld {
@@ -39,6 +49,9 @@ export class Debuggee {
   readonly disassembler: Disassembler;
   readonly listings: Listings;
   readonly variables = new VariableStore();
+  /** Where the run can be followed backwards. */
+  readonly history: History | undefined;
+  readonly timeline: Timeline;
   /** Why it stands still; undefined before its first stop and while it runs. */
   stop: Stop | undefined;
   private readonly trail = new ExceptionTrail();
@@ -53,11 +66,20 @@ export class Debuggee {
     this.sources = new Sources({ ...world.bundledSources, ...settings.sourceFileMap }, world.files);
     this.disassembler = new Disassembler(target, () => settings.disassemblySyntax);
     this.listings = new Listings(target, this.disassembler, this.sources);
+    const { reverseMemory, noDebug } = settings;
+    if (reverseMemory > 0 && !noDebug) this.history = new History(target.machine, reverseMemory * MIB);
+    this.timeline = new Timeline(target, this.history);
+    target.edit = (change) => (this.history === undefined ? change() : this.edit(this.history, change));
     this.control = new RunControl(
       target.machine,
+      this.history,
       world.policy,
       (event) => {
-        this.trail.record(event, target.machine.cpu.getRegister(RSP));
+        const stackPointer = target.machine.cpu.getRegister(RSP);
+        this.trail.record(event, stackPointer);
+        // What happens again has been told.
+        if (this.history?.isKnown === true) return;
+        this.timeline.record(event, stackPointer);
         world.event(event);
       },
       world.breathe,
@@ -65,9 +87,23 @@ export class Debuggee {
     );
   }
 
+  /** The machine was put into another moment. */
+  moved(): void {
+    this.trail.clear();
+    for (const { event, stackPointer } of this.timeline.exceptionsBefore(this.target.machine.instructions))
+      this.trail.record(event, stackPointer);
+    this.invalidate();
+  }
+
+  private edit(history: History, change: () => void): void {
+    const wasPast = history.lookingBack;
+    history.edit(change);
+    if (wasPast) this.timeline.cut();
+  }
+
   /** Makes the machine tell of the recorded kinds, and of those that are stopped on. */
   want(kinds: Iterable<EventKind>): void {
-    this.target.machine.want([...RECORDED, "serial", "page-fault", "exception", ...kinds]);
+    this.target.machine.want([...ALWAYS_RECORDED, ...kinds]);
   }
 
   /** What was looked at is no longer true: the machine moves, or the user changed it. */
@@ -78,7 +114,7 @@ export class Debuggee {
 
   /** Changes a register by the CPU's rules. @throws RegisterError */
   writeRegister(register: RegisterDescription, value: bigint): void {
-    this.control.quietly(() => writeRegister(this.target.machine.cpu, register, value));
+    this.control.quietly(() => this.target.writeRegister(register, value));
     this.stack.invalidate();
   }
 

@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import { parseSize } from "../boot/values";
 import type { LaunchRequest } from "../target/launch";
-import { ENTRY_NAMES, LAUNCH_ATTRIBUTES } from "./launchAttributes";
+import { DEFAULT_REVERSE_MEMORY, ENTRY_NAMES, LAUNCH_ATTRIBUTES } from "./launchAttributes";
 import type { Granularity } from "./run/stepping";
 
 const schema = v.looseObject({
@@ -37,6 +37,14 @@ const schema = v.looseObject({
     ),
     "max",
   ),
+  reverseMemory: v.optional(
+    v.pipe(
+      v.number("reverseMemory must be a number of MiB"),
+      v.minValue(0, "reverseMemory must be a number of MiB, or 0"),
+      v.maxValue(65_536, "reverseMemory must be 65536 MiB at most"),
+    ),
+    DEFAULT_REVERSE_MEMORY,
+  ),
   stopOnEntry: v.optional(v.boolean("stopOnEntry must be true or false"), true),
   noDebug: v.optional(v.boolean("noDebug must be true or false"), false),
   sourceFileMap: v.optional(
@@ -62,6 +70,8 @@ export interface LaunchSettings {
   readonly sourceFileMap: Readonly<Record<string, string>>;
   readonly disassemblySyntax: "intel" | "att";
   readonly stepGranularity: Granularity;
+  /** MiB for checkpoints; 0 for none. */
+  readonly reverseMemory: number;
 }
 
 /** The launch configuration is malformed; the message says what of it. */
@@ -106,8 +116,8 @@ export function readLaunch(args: unknown): LaunchSettings {
     ...(symbols === undefined ? {} : { symbols }),
     ...(load === undefined ? {} : { load: Number(BigInt(load)) }),
   };
-  const { stopOnEntry, noDebug, sourceFileMap, disassemblySyntax, stepGranularity } = given;
-  return { request, stopOnEntry, noDebug, sourceFileMap, disassemblySyntax, stepGranularity };
+  const { stopOnEntry, noDebug, sourceFileMap, disassemblySyntax, stepGranularity, reverseMemory } = given;
+  return { request, stopOnEntry, noDebug, sourceFileMap, disassemblySyntax, stepGranularity, reverseMemory };
 }
 
 function problemOf(issue: v.BaseIssue<unknown>): string {

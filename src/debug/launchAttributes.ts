@@ -4,6 +4,9 @@ import { ENTRY_METHODS, type EntryMethod } from "../boot/entry";
 /** The ways of entering an image, by name. */
 export const ENTRY_NAMES: readonly EntryMethod[] = ENTRY_METHODS.map(({ name }) => name);
 
+/** MiB for checkpoints. */
+export const DEFAULT_REVERSE_MEMORY = 256;
+
 /** A JSON schema, as far as the manifest needs one. */
 export interface AttributeSchema {
   readonly type: string | readonly string[];
@@ -61,6 +64,12 @@ export const LAUNCH_ATTRIBUTES: Readonly<Record<string, AttributeSchema>> = {
   load: {
     type: "string",
     description: "Physical address of the image's lowest segment, such as 0x2000000; as linked unless given",
+  },
+  reverseMemory: {
+    type: "number",
+    description:
+      "MiB that the checkpoints for stepping backwards may take; 0 for none, and then there is no way back",
+    default: DEFAULT_REVERSE_MEMORY,
   },
   tlb: {
     type: ["string", "number"],

@@ -6,10 +6,11 @@
  * runs, nothing that needs it to stand still is answered.
  */
 import type { MachineEvent } from "../machine/events";
+import { MemoryExhaustedError } from "../machine/memory";
 import { type Files, launch } from "../target/launch";
 import type { Target } from "../target/target";
 import { Breakpoints } from "./breakpoints/breakpoints";
-import { DataBreakpoints } from "./breakpoints/dataBreakpoints";
+import { DataBreakpoints, type DataHit } from "./breakpoints/dataBreakpoints";
 import { ExceptionFilters } from "./breakpoints/exceptionFilters";
 import { protocolBreakpoint } from "./breakpoints/shown";
 import { Debuggee } from "./debuggee";
@@ -24,6 +25,8 @@ import type { StopPolicy } from "./run/runControl";
 import type { Stop } from "./run/stop";
 import type { SourceFiles } from "./sources";
 import { stoppedBody } from "./stopped";
+import type { ReverseStop } from "./time/search";
+import { TimeTravel } from "./time/timeTravel";
 
 /** Milliseconds for which reading names ahead keeps requests waiting. */
 const NAMES_SLICE = 10;
@@ -47,14 +50,23 @@ export class Session {
   readonly filters: ExceptionFilters;
   readonly evaluation: Evaluation;
   /** What the client told of itself. */
-  client = { linesStartAt1: true, columnsStartAt1: true, supportsInvalidatedEvent: false };
+  client = {
+    linesStartAt1: true,
+    columnsStartAt1: true,
+    supportsInvalidatedEvent: false,
+    supportsProgressReporting: false,
+  };
   private current: Parts | undefined;
   private over = false;
   private readonly afterwards: (() => void)[] = [];
+  readonly time: TimeTravel;
+  private travels = 0;
+  private travel: Promise<void> = Promise.resolve();
 
   constructor(readonly host: SessionHost) {
     const say = (text: string) => this.say(text);
     const target = () => this.debuggee.target;
+    this.time = new TimeTravel(this);
     this.evaluation = new Evaluation(() => this.debuggee);
     this.breakpoints = new Breakpoints(target, this.evaluation, say);
     this.dataBreakpoints = new DataBreakpoints(target, this.breakpoints);
@@ -177,18 +189,68 @@ export class Session {
     if (this.client.supportsInvalidatedEvent) this.host.send("invalidated", { areas });
   }
 
+  /** Whether the debuggee is on its way through the history. */
+  get isTravelling(): boolean {
+    return this.travels > 0;
+  }
+
+  /** Resolves once the debuggee is not on its way through the history: what is asked meanwhile is answered then. */
+  get settled(): Promise<void> {
+    return this.travel;
+  }
+
+  /** Moves the debuggee through the history; the stop is told when it comes. */
+  goBack(move: () => Promise<ReverseStop | { stop: Stop }>): void {
+    const travel = this.travelling(move).then(
+      (found) => {
+        this.lastData = "data" in found ? found.data : undefined;
+        const { cpu } = this.debuggee.target.machine;
+        const told = found.stop.kind === "event" && found.stop.events[0].event === "milestone";
+        if (told) cpu.milestoneToldAt = cpu.retired;
+        if (!this.over) this.stop(found.stop);
+      },
+      (error: unknown) => {
+        if (!(error instanceof MemoryExhaustedError)) this.fail(error);
+        else this.stop({ kind: "failure", message: error.message });
+      },
+    );
+    this.travel = travel;
+  }
+
+  /** Does something that moves the debuggee through the history. */
+  async travelling<T>(move: () => Promise<T>): Promise<T> {
+    this.leave(this.stopped);
+    this.travels++;
+    try {
+      return await move();
+    } finally {
+      this.travels--;
+    }
+  }
+
+  /** The debuggee has been put into another moment. */
+  standAtMoment(description: string): void {
+    if (!this.over) this.stop({ kind: "moment", reason: "goto", description });
+  }
+
   private go(move: (control: Debuggee["control"]) => Promise<Stop>): void {
-    const { debuggee, pageTables, memoryMap } = this.parts;
-    debuggee.invalidate();
-    debuggee.stop = undefined;
-    pageTables.onResume();
-    memoryMap.onResume();
+    const { debuggee } = this;
+    this.leave(debuggee);
     move(debuggee.control).then(
       (stop) => {
         if (this.current?.debuggee === debuggee && !this.over) this.stop(stop);
       },
       (error: unknown) => this.fail(error),
     );
+  }
+
+  /** The debuggee leaves the place where it stands. */
+  private leave(debuggee: Debuggee): void {
+    const { pageTables, memoryMap } = this.parts;
+    debuggee.invalidate();
+    debuggee.stop = undefined;
+    pageTables.onResume();
+    memoryMap.onResume();
   }
 
   private stop(stop: Stop): void {
@@ -233,7 +295,7 @@ export class Session {
     this.end();
   }
 
-  private lastData: { ids: readonly number[]; labels: readonly string[] } | undefined;
+  private lastData: DataHit | undefined;
 
   private readonly policy: StopPolicy = {
     addresses: () => (this.ignoring ? NONE : this.breakpoints.addresses),

@@ -37,6 +37,8 @@ export function stoppedBody(
       return { ...base, reason: "exception", ...eventText(stop.events[0], target) };
     case "end":
       return { ...base, reason: "exception", ...eventText(stop.event, target) };
+    case "moment":
+      return { ...base, reason: stop.reason, description: stop.description };
     case "failure":
       return { ...base, reason: "exception", description: "The machine cannot go on", text: stop.message };
     default:

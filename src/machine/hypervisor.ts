@@ -3,11 +3,12 @@
  * `src/xen` says what happens then. RIP and the other registers are exact in all of these.
  */
 import type { CpuFault } from "./cpu/fault";
+import type { Snapshotable } from "./snapshot";
 
-export interface Hypervisor {
+export interface Hypervisor extends Snapshotable<unknown> {
   /**
    * Whether an exception is the hypervisor's own affair: then it has been dealt with, and the guest goes on where RIP
-   * is now.
+   * is now. It tells the CPU that it was diverted.
    */
   intercept(fault: CpuFault): boolean;
   /** Hands any other exception to the guest. @throws Halted where the guest has no way to take it */

@@ -7,10 +7,11 @@ import type { Clock } from "./devices/ioBus";
 import type { LocalApic } from "./devices/localApic";
 import { PicPair } from "./devices/picPair";
 import { Pit8254 } from "./devices/pit8254";
+import type { Snapshotable } from "./snapshot";
 
 const TIMER_LINE = 0;
 
-export class Interrupts implements InterruptSource {
+export class Interrupts implements InterruptSource, Snapshotable<number> {
   readonly pics: PicPair;
   readonly pit: Pit8254;
   /** The instruction count at which the timer's output rises next. */
@@ -32,6 +33,16 @@ export class Interrupts implements InterruptSource {
       (rises) => this.timerProgrammed(rises),
     );
     this.timerRises = this.pit.nextRise();
+  }
+
+  /** What the timer does next; PICs and timer are on the I/O bus. */
+  save(): number {
+    this.update();
+    return this.timerRises;
+  }
+
+  restore(timerRises: number): void {
+    this.timerRises = timerRises;
   }
 
   /** Sets the level of the line of a device, 1..15. */

@@ -8,6 +8,7 @@ import type { PagingState } from "../paging/state";
 import { LDTR, TR } from "./cpu/attributes";
 import { loadPdptes } from "./cpu/control";
 import { Cpu, type CpuSurroundings } from "./cpu/cpu";
+import type { CpuState } from "./cpu/cpuState";
 import { recheck } from "./cpu/interrupt";
 import type { CpuModel } from "./cpu/model";
 import { APIC_BASE_ENABLE, readMsrValue } from "./cpu/msr";
@@ -27,7 +28,9 @@ import { EVENT_KINDS, type EventKind, type MachineEvent } from "./events";
 import type { Hypervisor } from "./hypervisor";
 import { Interrupts } from "./interrupts";
 import { PhysicalMemory, type PhysicalRange } from "./memory";
-import { RootTracker } from "./rootTracker";
+import type { MmuState } from "./mmu";
+import { type RootState, RootTracker } from "./rootTracker";
+import type { Snapshotable } from "./snapshot";
 import type { SegmentState, StartState } from "./startState";
 
 export interface MachineConfig {
@@ -38,12 +41,20 @@ export interface MachineConfig {
   tlb?: "max" | "off" | number;
 }
 
+/** Where a run stops of itself. */
+export interface RunStops {
+  readonly atReturn?: boolean;
+  readonly atDiversion?: boolean;
+}
+
 /** Why a run came back. */
 export type RunResult =
   /** A data breakpoint's bytes changed: the instruction that did it is complete. */
   | { reason: "data"; change: DataChange }
   | { reason: "event"; event: MachineEvent }
   | { reason: "breakpoint" }
+  /** An exception was raised (and is not delivered yet), or the like, in a run that was to stop there. */
+  | { reason: "diversion" }
   /** An IRET has gone back, in a run that was to stop there. */
   | { reason: "interrupt-return" }
   | { reason: "limit" }
@@ -54,7 +65,24 @@ const SERIAL_LINE = 4;
 
 const FINAL = new Set(EVENT_KINDS.filter((description) => description.final).map(({ kind }) => kind));
 
-export class Machine implements CpuSurroundings {
+/** All of a machine but the contents of its frames. */
+export interface MachineState {
+  readonly cpu: CpuState;
+  readonly mmu: MmuState;
+  readonly roots: RootState;
+  readonly io: readonly unknown[];
+  readonly interrupts: number;
+  readonly apic: ReturnType<LocalApic["save"]>;
+  readonly apicBase: bigint;
+  /** Where the local APIC is in physical memory, if anywhere. */
+  readonly apicAt: number | undefined;
+  readonly hypervisor: unknown;
+  /** Frames that walks have read (see `TableFrames`). */
+  readonly tableFrames: number;
+  readonly ended: MachineEvent | undefined;
+}
+
+export class Machine implements CpuSurroundings, Snapshotable<MachineState> {
   readonly memory: PhysicalMemory;
   readonly io = new IoBus();
   readonly model: CpuModel;
@@ -67,6 +95,7 @@ export class Machine implements CpuSurroundings {
   /** Names what lies at a physical address, for explanations; set by who knows symbols. */
   nameOfPhysical: (physical: number) => string | undefined = () => undefined;
 
+  private muted = false;
   private wanted: ReadonlySet<EventKind> = new Set(EVENT_KINDS.map(({ kind }) => kind));
   private explained = this.wanted;
   private readonly roots: RootTracker;
@@ -74,6 +103,9 @@ export class Machine implements CpuSurroundings {
   private readonly interrupts: Interrupts;
   /** IA32_APIC_BASE, as the local APIC follows it. */
   private apicBase: bigint;
+  private apicAt: number | undefined;
+  /** Cached translations are compared with the tables, whoever wants to hear of it. */
+  private exact = false;
   private lastEvent: MachineEvent | undefined;
   private finalEvent: MachineEvent | undefined;
 
@@ -105,8 +137,8 @@ export class Machine implements CpuSurroundings {
     this.interrupts = new Interrupts(clock, () => (this.apicOn ? this.apic : undefined), changed);
     this.cpu.interrupts = this.interrupts;
     // Who wants RAM at the usual place of the APIC gets it; the guest may still put the APIC there.
-    const covered = this.memory.isRam(Number(this.apicBase & ~0xfffn));
-    if (this.apicOn && !covered) this.mapApic();
+    const covered = this.memory.isRam(this.apicPlace);
+    if (this.apicOn && !covered) this.putApic(this.apicPlace);
     this.apic.setUpVirtualWire();
     registerPlatform(this.io, this.interrupts, new CmosRtc(config.ram), (through) => {
       const reason = `the guest reset the CPU through ${through}, and this machine does not start again`;
@@ -136,8 +168,21 @@ export class Machine implements CpuSurroundings {
   want(kinds: Iterable<EventKind>, counted: Iterable<EventKind> = []): void {
     this.explained = new Set([...kinds, ...FINAL]);
     this.wanted = new Set([...this.explained, ...counted]);
-    this.roots.trackWrites(this.wanted.has("table-write"));
-    this.cpu.mmu.checkCached(this.wanted.has("stale-tlb"));
+    this.roots.trackWrites(!this.muted && this.wanted.has("table-write"));
+    this.checkCached();
+  }
+
+  /**
+   * Whether the machine's state is to depend in nothing on which events are wanted: a run that is made again is then the
+   * same in what it has still to tell of stale translations, too.
+   */
+  beExact(exact: boolean): void {
+    this.exact = exact;
+    this.checkCached();
+  }
+
+  private checkCached(): void {
+    this.cpu.mmu.checkCached(this.exact || this.wanted.has("stale-tlb"));
   }
 
   /** Linear addresses at which a run stops before the instruction there. */
@@ -198,10 +243,14 @@ export class Machine implements CpuSurroundings {
   /**
    * Runs until something stops it, or `instructions` more have been retired. An exception that waits for its delivery
    * is delivered first; 0 instructions do just that.
+   * @param stops.atReturn stops after an IRET too: how a debugger runs a handler to its end
+   * @param stops.atDiversion stops after a diversion too (see `Cpu.diversions`)
    * @throws MemoryExhaustedError
    */
-  run(instructions: number, passBreakpoint = true): RunResult {
+  run(instructions: number, passBreakpoint = true, stops: RunStops = {}): RunResult {
     if (this.finalEvent !== undefined) return { reason: "ended", event: this.finalEvent };
+    this.cpu.stopAtReturn = stops.atReturn ?? false;
+    this.cpu.stopAtDiversion = stops.atDiversion ?? false;
     this.lastEvent = undefined;
     this.dataBreakpoints.change = undefined;
     const end = execute(this.cpu, this.cpu.retired + instructions, passBreakpoint);
@@ -213,18 +262,54 @@ export class Machine implements CpuSurroundings {
     const { change } = this.dataBreakpoints;
     if (end === "stopped" && change !== undefined) return { reason: "data", change };
     if (end === "stopped" && this.lastEvent !== undefined) return { reason: "event", event: this.lastEvent };
-    if (end === "stopped") return { reason: "interrupt-return" };
+    if (end === "stopped") {
+      const returned = this.cpu.stopAtReturn && this.cpu.returnedAt === this.cpu.retired;
+      return { reason: returned ? "interrupt-return" : "diversion" };
+    }
     return { reason: "limit" };
   }
 
-  /** The same, and stops after the first IRET too: how a debugger runs a handler to its end. @throws MemoryExhaustedError */
-  runToInterruptReturn(instructions: number, passBreakpoint = true): RunResult {
-    this.cpu.stopAtReturn = true;
-    try {
-      return this.run(instructions, passBreakpoint);
-    } finally {
-      this.cpu.stopAtReturn = false;
-    }
+  /** Between two instructions. */
+  save(): MachineState {
+    const { cpu, memory } = this;
+    return {
+      cpu: cpu.save(),
+      mmu: cpu.mmu.save(),
+      roots: this.roots.save(),
+      io: this.io.save(),
+      interrupts: this.interrupts.save(),
+      apic: this.apic.save(),
+      apicBase: this.apicBase,
+      apicAt: this.apicAt,
+      hypervisor: cpu.hypervisor?.save(),
+      tableFrames: memory.tableFrames.count,
+      ended: this.finalEvent,
+    };
+  }
+
+  /** Goes to another moment of the same run; the frames must have the contents of that moment already. */
+  restore(state: MachineState): void {
+    const { cpu, memory } = this;
+    memory.tableFrames.moveTo(state.tableFrames);
+    cpu.restore(state.cpu);
+    cpu.mmu.restore(state.mmu);
+    this.io.restore(state.io);
+    this.interrupts.restore(state.interrupts);
+    this.apic.restore(state.apic);
+    this.apicBase = state.apicBase;
+    this.putApic(state.apicAt);
+    cpu.hypervisor?.restore(state.hypervisor);
+    this.roots.restore(state.roots);
+    this.finalEvent = state.ended;
+    this.lastEvent = undefined;
+    cpu.leave = false;
+  }
+
+  /** Whether nobody hears of events; an event that ends the machine still does. */
+  mute(muted: boolean): void {
+    if (this.muted === muted) return;
+    this.muted = muted;
+    this.roots.trackWrites(!muted && this.wanted.has("table-write"));
   }
 
   /** Runs one instruction, past a breakpoint on it. */
@@ -245,7 +330,7 @@ export class Machine implements CpuSurroundings {
   // --- what the CPU asks ---
 
   emit(event: MachineEvent): boolean {
-    const stop = this.onEvent(event);
+    const stop = !this.muted && this.onEvent(event);
     if (FINAL.has(event.event)) this.finalEvent = event;
     else if (!stop) return false;
     this.lastEvent = event;
@@ -253,7 +338,7 @@ export class Machine implements CpuSurroundings {
   }
 
   wants(kind: EventKind): boolean {
-    return this.wanted.has(kind);
+    return this.muted ? FINAL.has(kind) : this.wanted.has(kind);
   }
 
   explains(kind: EventKind): boolean {
@@ -277,21 +362,28 @@ export class Machine implements CpuSurroundings {
     this.apicBase = value;
     if (((before ^ value) & (APIC_BASE_ENABLE | ~0xfffn)) === 0n) return;
     recheck(this.cpu);
-    this.memory.unmapDevice(this.apic);
-    if ((value & APIC_BASE_ENABLE) === 0n) this.apic.reset();
-    else this.mapApic();
+    if (!this.apicOn) this.apic.reset();
+    this.putApic(this.apicOn ? this.apicPlace : undefined);
   }
 
   private get apicOn(): boolean {
     return (this.apicBase & APIC_BASE_ENABLE) !== 0n;
   }
 
-  /** Puts the local APIC where IA32_APIC_BASE says (SDM vol. 3A, 10.4.3 to 10.4.5). */
-  private mapApic(): void {
-    const start = Number(this.apicBase & ~0xfffn);
-    // What was translated from RAM there is in front of it no longer.
-    this.cpu.codeWritten(start, LocalApic.SIZE);
-    this.memory.mapDevice({ start, end: start + LocalApic.SIZE }, this.apic);
+  /** Where IA32_APIC_BASE puts the local APIC (SDM vol. 3A, 10.4.3 to 10.4.5). */
+  private get apicPlace(): number {
+    return Number(this.apicBase & ~0xfffn);
+  }
+
+  /** @param start where the local APIC is from now on in physical memory; undefined for nowhere */
+  private putApic(start: number | undefined): void {
+    const before = this.apicAt;
+    if (start === before) return;
+    this.apicAt = start;
+    this.memory.unmapDevice(this.apic);
+    if (start !== undefined) this.memory.mapDevice({ start, end: start + LocalApic.SIZE }, this.apic);
+    // Code that was translated there is not what is there now.
+    for (const place of [before, start]) if (place !== undefined) this.cpu.codeWritten(place, LocalApic.SIZE);
     this.cpu.mmu.flushCache();
   }
 

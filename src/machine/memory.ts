@@ -10,6 +10,7 @@
  * - offsets stay below 2^31, so that they are non-negative int32 values.
  */
 
+import { TableFrames } from "./tableFrames";
 import { newMemory, WASM_PAGE, type WasmMemory } from "./wasm";
 
 /** A half-open range of physical byte addresses, page aligned. */
@@ -56,6 +57,9 @@ export const ARENA_WRITE_CACHE = 0x8000;
 export const ARENA_JUMP_CACHE = 0x10000;
 const ARENA_FRAMES = 0x30000;
 
+/** The contents of a frame: 4,096 bytes, or the byte (0 or FFH) that all of it holds. */
+export type FrameContents = Uint8Array | 0 | 0xff;
+
 /** What a computed frame holds at first: nothing but zeros or ones, or what was put into the page. */
 export type ComputeFrame = (address: number, page: Uint8Array) => "zeros" | "ones" | "filled";
 
@@ -79,6 +83,8 @@ const ARENA_LIMIT = 2 ** 31 - GROWTH;
 interface Chunk {
   readonly slots: Int32Array;
   readonly flags: Uint8Array;
+  /** The epoch in which each was written last; only once there are epochs. */
+  epochs: Int32Array | undefined;
 }
 
 export class PhysicalMemory {
@@ -89,6 +95,12 @@ export class PhysicalMemory {
   /** Called after a frame got its place in the arena: cached offsets of the zero page may be wrong now. */
   onFrameAllocated: () => void = () => {};
 
+  /** The frames with FRAME_TABLE. */
+  readonly tableFrames = new TableFrames((address, isTable) => {
+    if (isTable) this.chunkOf(address).flags[frameIndex(address)] |= FRAME_TABLE;
+    else this.clearFlag(address, FRAME_TABLE);
+  });
+
   /** The arena, for translated code. */
   readonly arena: WasmMemory;
   private readonly chunks = new Map<number, Chunk>();
@@ -96,6 +108,12 @@ export class PhysicalMemory {
   private lastChunk: Chunk | undefined;
   private used = ARENA_FRAMES;
   private readonly devices: (PhysicalRange & { readonly device: MmioDevice })[] = [];
+  /** Places below `used` that no frame has; their bytes are anything. */
+  private readonly free: number[] = [];
+  /** 0 while nobody wants to hear of first writes. */
+  private epoch = 0;
+  private lastEpoch = 0;
+  private onFirstWrite: (frame: number) => void = () => {};
   private readonly computed: (PhysicalRange & { readonly compute: ComputeFrame })[] = [];
 
   /**
@@ -118,7 +136,7 @@ export class PhysicalMemory {
 
   /** Bytes of the arena that frames occupy. */
   get residentBytes(): number {
-    return this.used - ARENA_FRAMES;
+    return this.used - ARENA_FRAMES - this.free.length * PAGE_SIZE;
   }
 
   /**
@@ -165,6 +183,52 @@ export class PhysicalMemory {
     );
   }
 
+  /**
+   * Starts an epoch: from now on the first write to each frame is told, before it happens. Whoever caches places that
+   * may be written must forget them.
+   * @param onFirstWrite hears the physical address of the frame; undefined ends the telling
+   */
+  beginEpoch(onFirstWrite: ((frame: number) => void) | undefined): void {
+    this.epoch = onFirstWrite === undefined ? 0 : ++this.lastEpoch;
+    this.onFirstWrite = onFirstWrite ?? (() => {});
+  }
+
+  /** Whether a frame may be written at its place without anybody hearing of it. */
+  isPlainlyWritable(address: number): boolean {
+    const chunk = this.chunkOf(address);
+    const index = frameIndex(address);
+    if (chunk.flags[index] !== 0) return false;
+    return this.epoch === 0 || chunk.epochs?.[index] === this.epoch;
+  }
+
+  /** What a frame of RAM holds, also behind a device. */
+  contentsOf(frame: number): FrameContents {
+    const chunk = this.chunkOf(frame);
+    const index = frameIndex(frame);
+    const isComputed = (chunk.flags[index] & FRAME_COMPUTED) !== 0;
+    const offset = isComputed ? this.computeFrame(chunk, index, frame) : chunk.slots[index];
+    if (offset < SHARED_PAGES_END) return offset === ONES_PAGE ? 0xff : 0;
+    if (isZero(new Int32Array(this.bytes.buffer, offset, PAGE_SIZE / 4))) return 0;
+    return this.bytes.slice(offset, offset + PAGE_SIZE);
+  }
+
+  /**
+   * Puts contents in the place of those that a frame of RAM has, without telling anybody. A frame of equal bytes
+   * gives its place back. @throws MemoryExhaustedError
+   */
+  replaceContents(frame: number, contents: FrameContents): void {
+    const chunk = this.chunkOf(frame);
+    const index = frameIndex(frame);
+    chunk.flags[index] &= ~FRAME_COMPUTED;
+    const slot = chunk.slots[index];
+    if (typeof contents === "number") {
+      if (slot >= SHARED_PAGES_END) this.free.push(slot);
+      chunk.slots[index] = contents === 0 ? 0 : ONES_PAGE;
+      return;
+    }
+    this.bytes.set(contents, slot >= SHARED_PAGES_END ? slot : this.allocate(chunk, index, 0));
+  }
+
   /** Whether the byte at a physical address is RAM. */
   isRam(address: number): boolean {
     return this.ram.some((range) => address >= range.start && address < range.end);
@@ -186,12 +250,18 @@ export class PhysicalMemory {
   writeOffset(address: number): number {
     const chunk = this.chunkOf(address);
     const index = frameIndex(address);
-    if ((chunk.flags[index] & FRAME_DEVICE) !== 0) return -1;
-    const slot = chunk.slots[index];
-    if (slot >= SHARED_PAGES_END) return slot;
-    const shared =
-      (chunk.flags[index] & FRAME_COMPUTED) === 0 ? slot : this.computeFrame(chunk, index, address);
-    return shared >= SHARED_PAGES_END ? shared : this.allocate(chunk, index, shared);
+    const flags = chunk.flags[index];
+    if ((flags & FRAME_DEVICE) !== 0) return -1;
+    const slot =
+      (flags & FRAME_COMPUTED) === 0 ? chunk.slots[index] : this.computeFrame(chunk, index, address);
+    if (this.epoch !== 0 && chunk.epochs?.[index] !== this.epoch) this.tellFirstWrite(chunk, index, address);
+    return slot >= SHARED_PAGES_END ? slot : this.allocate(chunk, index, slot);
+  }
+
+  private tellFirstWrite(chunk: Chunk, index: number, address: number): void {
+    chunk.epochs ??= new Int32Array(CHUNK_FRAMES);
+    this.onFirstWrite(address - (address % PAGE_SIZE));
+    chunk.epochs[index] = this.epoch;
   }
 
   /** The flags of the frame of a physical address. */
@@ -200,7 +270,10 @@ export class PhysicalMemory {
   }
 
   setFlag(address: number, flag: number): void {
-    this.chunkOf(address).flags[frameIndex(address)] |= flag;
+    const { flags } = this.chunkOf(address);
+    const index = frameIndex(address);
+    if ((flag & ~flags[index] & FRAME_TABLE) !== 0) this.tableFrames.add(address - (address % PAGE_SIZE));
+    flags[index] |= flag;
   }
 
   clearFlag(address: number, flag: number): void {
@@ -330,7 +403,7 @@ export class PhysicalMemory {
       const to = Math.min(CHUNK_FRAMES, (range.end - start) / PAGE_SIZE);
       if (from < to) flags.fill(0, from, to);
     }
-    const chunk = { slots: new Int32Array(CHUNK_FRAMES), flags };
+    const chunk = { slots: new Int32Array(CHUNK_FRAMES), flags, epochs: undefined };
     this.flagComputed(number, chunk);
     return chunk;
   }
@@ -361,13 +434,23 @@ export class PhysicalMemory {
   }
 
   private allocate(chunk: Chunk, index: number, shared: number): number {
-    if (this.used >= this.bytes.length) this.grow();
-    const offset = this.used;
-    this.used += PAGE_SIZE;
+    const offset = this.freePlace();
     if (shared === ONES_PAGE) this.bytes.fill(0xff, offset, offset + PAGE_SIZE);
     chunk.slots[index] = offset;
     this.onFrameAllocated();
     return offset;
+  }
+
+  /** A place of zeros. */
+  private freePlace(): number {
+    const given = this.free.pop();
+    if (given !== undefined) {
+      this.bytes.fill(0, given, given + PAGE_SIZE);
+      return given;
+    }
+    if (this.used >= this.bytes.length) this.grow();
+    this.used += PAGE_SIZE;
+    return this.used - PAGE_SIZE;
   }
 
   private grow(): void {
@@ -376,6 +459,11 @@ export class PhysicalMemory {
     this.view = new DataView(this.arena.buffer);
     this.bytes = new Uint8Array(this.arena.buffer);
   }
+}
+
+function isZero(words: Int32Array): boolean {
+  for (let i = 0; i < words.length; i++) if (words[i] !== 0) return false;
+  return true;
 }
 
 function frameIndex(address: number): number {

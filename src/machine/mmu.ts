@@ -36,8 +36,9 @@ import {
   SHARED_PAGES_END,
 } from "./memory";
 import { RecentTranslations } from "./recentTranslations";
-import { TableUse } from "./tableUse";
-import { type StructureEntry, Tlb, type TlbEntry } from "./tlb";
+import type { Snapshotable } from "./snapshot";
+import { TableUse, type TableUseState } from "./tableUse";
+import { type StructureEntry, Tlb, type TlbEntry, type TlbState } from "./tlb";
 
 /** What the MMU tells the CPU. The first three do not return: they throw the fault. */
 export interface MmuHost {
@@ -47,16 +48,18 @@ export interface MmuHost {
   codeWritten(address: number, size: number): void;
   /** Software changed an entry in a frame that is flagged as a table or watched. Halves are int32. */
   tableWritten(entry: number, oldLow: number, oldHigh: number, newLow: number, newHigh: number): void;
+  /** What a fetch goes through may have changed: the TLB's contents, or the tables that it is compared with. */
+  fetchesChanged(): void;
   /** Software is about to write into a frame with data breakpoints. */
   dataWriteBegins(address: number, size: number): void;
   dataWriteEnds(): void;
   /** A cached translation was used that the tables no longer give; `mmu.check` holds the walk of the tables. */
   staleUse(low: number, high: number, access: number, cachedFrame: number, cachedRights: number): void;
   /**
-   * Something that may have translated a linear page has left the TLB.
+   * What translates a linear page has left the TLB, or is to be compared with the tables.
    * @param pageShift log2 of the page's size
    */
-  translationGone(page4K: number, pageShift: number): void;
+  translationDoubtful(page4K: number, pageShift: number): void;
 }
 
 /** Entries of each fast cache. Translated code looks into them too. */
@@ -67,10 +70,18 @@ const INDEX_MASK = (CACHE_PAGES - 1) << 2;
 /** No page-aligned tag has this value. */
 const EMPTY = 1;
 const PAGE_MASK = ~0xfff;
+const PAGE_SHIFT = 12;
 /** Entry bits whose change leaves a cached translation right: A, D and the ignored bits 9..11. */
 const HARMLESS_BITS = 0xe60;
 
-export class Mmu {
+export interface MmuState {
+  readonly generation: number;
+  readonly walks: number;
+  readonly tlb: TlbState;
+  readonly tableUse: TableUseState;
+}
+
+export class Mmu implements Snapshotable<MmuState> {
   readonly tlb: Tlb;
   /** The walk of the last miss. */
   readonly walk = new Walk();
@@ -109,11 +120,25 @@ export class Mmu {
   ) {
     this.readCache = memory.words(ARENA_READ_CACHE, CACHE_PAGES * 4).fill(EMPTY);
     this.writeCache = memory.words(ARENA_WRITE_CACHE, CACHE_PAGES * 4).fill(EMPTY);
-    this.tlb = new Tlb(tlbCapacity);
+    this.tlb = new Tlb(tlbCapacity, (evicted) => this.evicted(evicted));
     this.cacheTranslations = tlbCapacity > 0;
     memory.onFrameAllocated = () => {
       if (this.sharedPageCached) this.flushReadCache();
     };
+  }
+
+  /** What CPL, CR3 and CR4 decide is restored with those. */
+  save(): MmuState {
+    const { generation, walks } = this;
+    return { generation, walks, tlb: this.tlb.save(), tableUse: this.tableUse.save() };
+  }
+
+  restore(state: MmuState): void {
+    this.generation = state.generation;
+    this.walks = state.walks;
+    this.tlb.restore(state.tlb);
+    this.tableUse.restore(state.tableUse);
+    this.forgetAll();
   }
 
   // --- loads: values of 8 and 16 bits come sign-extended, as the lazy flags want them ---
@@ -307,13 +332,16 @@ export class Mmu {
   /** A present entry changed, or tables may have changed without a write of the guest. */
   tablesChanged(): void {
     this.generation++;
-    if (this.checking) this.flushCache();
+    if (!this.checking) return;
+    this.flushCache();
+    this.host.fetchesChanged();
   }
 
   /** Whether cached translations are compared with the tables: as long as somebody wants to hear of stale ones. */
   checkCached(checking: boolean): void {
     this.checking = checking;
     this.flushCache();
+    this.host.fetchesChanged();
   }
 
   /** Empties the fast cache for writes: a frame got a flag. */
@@ -347,17 +375,21 @@ export class Mmu {
     const gone = this.tlb.flushAddress(pcid, page4K, globals, allStructures);
     // With room for all, what is not in the TLB is nowhere.
     if (gone === 0 && this.tlb.capacity === Number.POSITIVE_INFINITY) return;
-    if (gone === 12) {
-      this.recent.drop((page4K * 4096) | 0);
-      this.forgetPage(page4K);
-    } else this.forgetAll();
-    this.host.translationGone(page4K, gone);
+    if (gone === PAGE_SHIFT) this.forgetSmallPage(page4K);
+    else this.forgetAll();
+    this.host.translationDoubtful(page4K, gone);
   }
 
   /** What left the TLB leaves the caches in front of it: all of it. */
   private forgetAll(): void {
     this.recent.clear();
     this.flushCache();
+    this.host.fetchesChanged();
+  }
+
+  private forgetSmallPage(page4K: number): void {
+    this.recent.drop((page4K * 4096) | 0);
+    this.forgetPage(page4K);
   }
 
   /** The fast cache no longer answers for a page. */
@@ -459,7 +491,8 @@ export class Mmu {
     if ((flags & FRAME_CODE) !== 0) this.host.codeWritten(address, size);
     const watched = (flags & FRAME_DATA_BREAKPOINT) !== 0;
     if (watched) this.host.dataWriteBegins(address, size);
-    if ((flags & (FRAME_TABLE | FRAME_WATCHED)) !== 0) this.writeTable(address, size, low, high);
+    if ((flags & (FRAME_TABLE | FRAME_WATCHED)) !== 0)
+      this.writeTable(address, size, low, high, (flags & FRAME_TABLE) !== 0);
     else this.writeValue(address, size, low, high);
     if (watched) this.host.dataWriteEnds();
   }
@@ -489,8 +522,11 @@ export class Mmu {
     }
   }
 
-  /** A write into a frame of table entries: compares the entries before and after. It stays within one frame. */
-  private writeTable(address: number, size: number, low: number, high: number): void {
+  /**
+   * A write into a frame of table entries: compares the entries before and after. It stays within one frame.
+   * @param walked whether a walk has read from it
+   */
+  private writeTable(address: number, size: number, low: number, high: number, walked: boolean): void {
     const memory = this.memory;
     const entrySize = this.state.levels === 2 ? 4 : 8;
     const first = address - (address % entrySize);
@@ -500,23 +536,38 @@ export class Mmu {
     const secondLow = second === first ? 0 : memory.read32(second);
     const secondHigh = second === first || entrySize === 4 ? 0 : memory.read32(second + 4);
     this.writeValue(address, size, low, high);
-    this.entryWritten(first, entrySize, oldLow, oldHigh);
-    if (second !== first) this.entryWritten(second, entrySize, secondLow, secondHigh);
+    this.entryWritten(first, entrySize, oldLow, oldHigh, walked);
+    if (second !== first) this.entryWritten(second, entrySize, secondLow, secondHigh, walked);
   }
 
-  private entryWritten(entry: number, entrySize: number, oldLow: number, oldHigh: number): void {
+  private entryWritten(
+    entry: number,
+    entrySize: number,
+    oldLow: number,
+    oldHigh: number,
+    walked: boolean,
+  ): void {
     const newLow = this.memory.read32(entry);
     const newHigh = entrySize === 8 ? this.memory.read32(entry + 4) : 0;
     if (newLow === oldLow && newHigh === oldHigh) return;
-    if ((oldLow & 1) !== 0 && (((oldLow ^ newLow) & ~HARMLESS_BITS) !== 0 || oldHigh !== newHigh)) {
-      const page4K = this.tableUse.onlyPage(entry, entrySize);
-      if (page4K < 0) this.tablesChanged();
-      else {
-        this.tlb.suspect(page4K);
-        if (this.checking) this.forgetPage(page4K);
-      }
-    }
+    const harmless = ((oldLow ^ newLow) & ~HARMLESS_BITS) === 0 && oldHigh === newHigh;
+    if (walked && (oldLow & 1) !== 0 && !harmless) this.presentEntryChanged(entry, entrySize);
+    else if (!this.cacheTranslations) this.host.fetchesChanged();
     this.host.tableWritten(entry, oldLow, oldHigh, newLow, newHigh);
+  }
+
+  /** What may rest on a present entry that is another one now is compared with the tables at its next use. */
+  private presentEntryChanged(entry: number, entrySize: number): void {
+    const page4K = this.tableUse.onlyPage(entry, entrySize);
+    if (page4K < 0) {
+      this.tablesChanged();
+      return;
+    }
+    const pageShift = this.tlb.suspect(page4K);
+    if (!this.checking || pageShift === 0) return;
+    if (pageShift === PAGE_SHIFT) this.forgetPage(page4K);
+    else this.flushCache();
+    this.host.translationDoubtful(page4K, pageShift);
   }
 
   private walkFor(low: number, high: number, page4K: number, access: number): number {
@@ -568,7 +619,7 @@ export class Mmu {
       made: this.now(),
       checked: this.generation,
     };
-    if (tlb.insert(entry)) this.forgetAll();
+    tlb.insert(entry);
     this.recent.put(low, high, entry);
     let rights = structure?.rights ?? RIGHT_WRITE | RIGHT_USER;
     for (let step = 0; step + 1 < walk.stepCount; step++) {
@@ -634,7 +685,15 @@ export class Mmu {
       this.sharedPageCached = true;
     }
     setEntry(this.readCache, low, high, offset);
-    if (write && this.memory.flagsOf(physical) === 0) setEntry(this.writeCache, low, high, offset);
+    // The first write of an epoch goes the slow way, where it is told.
+    if (write && this.memory.isPlainlyWritable(physical)) setEntry(this.writeCache, low, high, offset);
+  }
+
+  /** A translation left the TLB for want of room: nothing may be answered from it any more. */
+  private evicted({ pageShift, page }: TlbEntry): void {
+    if (pageShift === PAGE_SHIFT) this.forgetSmallPage(page);
+    else this.forgetAll();
+    this.host.translationDoubtful(page * 2 ** (pageShift - PAGE_SHIFT), pageShift);
   }
 
   private flushReadCache(): void {

@@ -8,10 +8,16 @@ import type { Cpu } from "./cpu/cpu";
 import type { MachineEvent } from "./events";
 import { LiveTables } from "./liveTables";
 import { FRAME_TABLE } from "./memory";
+import type { Snapshotable } from "./snapshot";
 
-export class RootTracker {
+export interface RootState {
+  readonly seen: Uint8Array;
+  readonly own: boolean;
+}
+
+export class RootTracker implements Snapshotable<RootState> {
   /** Entries of the present root that were present at some time since its last load. */
-  private seen = new Uint8Array(1024);
+  private readonly seen = new Uint8Array(1024);
   /** Whether the present root was loaded by the guest, and not found at its entry. */
   private own = false;
   private readonly live: LiveTables;
@@ -22,6 +28,17 @@ export class RootTracker {
     private readonly emit: (event: MachineEvent) => void,
   ) {
     this.live = new LiveTables(cpu);
+  }
+
+  save(): RootState {
+    return { seen: this.seen.slice(), own: this.own };
+  }
+
+  /** After memory and the CPU. */
+  restore(state: RootState): void {
+    this.seen.set(state.seen);
+    this.own = state.own;
+    if (this.tracking) this.live.rebuild();
   }
 
   /** Turns the reporting of writes to live tables on or off. */

@@ -3,13 +3,29 @@
  * linear memory concerns the translation of one page, and not all of them.
  */
 import type { Walk } from "../paging/walk";
+import type { Snapshotable } from "./snapshot";
 
 /** The frame is a table in more than one way. */
 const SEVERAL = -1;
 
-export class TableUse {
-  /** By frame number: the linear page number that the frame's entry 0 maps, or `SEVERAL`. */
-  private readonly bases = new Map<number, number>();
+/** By frame number: the linear page number that the frame's entry 0 maps, or `SEVERAL`. */
+export type TableUseState = ReadonlyMap<number, number>;
+
+export class TableUse implements Snapshotable<TableUseState> {
+  private bases = new Map<number, number>();
+  /** A copy for whoever saves, until something changes: moments share it. */
+  private copy: TableUseState | undefined;
+
+  save(): TableUseState {
+    this.copy ??= new Map(this.bases);
+    return this.copy;
+  }
+
+  restore(state: TableUseState): void {
+    if (state === this.copy) return;
+    this.bases = new Map(state);
+    this.copy = state;
+  }
 
   /** A walk of a linear page has ended at a leaf. */
   walked(walk: Walk, page4K: number, entrySize: number): void {
@@ -22,6 +38,7 @@ export class TableUse {
           : SEVERAL;
       const known = this.bases.get(frame);
       if (known === base || known === SEVERAL) continue;
+      this.copy = undefined;
       this.bases.set(frame, known === undefined ? base : SEVERAL);
     }
   }

@@ -6,6 +6,8 @@
  * every PCID; only translations that were present and broke no reserved bit get in.
  */
 
+import type { Snapshotable } from "./snapshot";
+
 /** A cached translation of one page. */
 export interface TlbEntry {
   /** Linear page number (linear address / page size, as an unsigned number). */
@@ -67,7 +69,21 @@ class SizeClass {
   }
 }
 
-export class Tlb {
+/** All of a TLB. Entries do not change but for `checked`, so that moments can share them. */
+export interface TlbState {
+  readonly entries: readonly TlbEntry[];
+  readonly structures: readonly {
+    readonly pcid: number;
+    readonly spanShift: number;
+    readonly entry: StructureEntry;
+  }[];
+  /** `checked` of the entries, then of the structure entries. */
+  readonly checked: Float64Array;
+  /** Oldest first; empty without a finite capacity. */
+  readonly queue: readonly TlbEntry[];
+}
+
+export class Tlb implements Snapshotable<TlbState> {
   /** Translations held at most; Infinity never evicts. */
   readonly capacity: number;
   private readonly classes = PAGE_SHIFTS.map((shift) => new SizeClass(shift));
@@ -75,9 +91,49 @@ export class Tlb {
   /** In the order in which they came, for first-in first-out replacement; only kept with a finite capacity. */
   private readonly queue = new Set<TlbEntry>();
 
-  /** @param capacity 1.. or Infinity */
-  constructor(capacity: number) {
+  /**
+   * @param capacity 1.. or Infinity
+   * @param onEvict hears of entries that leave for want of room
+   */
+  constructor(
+    capacity: number,
+    private readonly onEvict: (entry: TlbEntry) => void = () => {},
+  ) {
     this.capacity = capacity;
+  }
+
+  /** Whether entries leave for want of room: then each instruction, and each iteration, is fetched by itself. */
+  get forgets(): boolean {
+    return this.capacity !== Number.POSITIVE_INFINITY;
+  }
+
+  save(): TlbState {
+    const entries = [...this.entries()];
+    const structures: TlbState["structures"][number][] = [];
+    for (const [pcid, levels] of this.structures) {
+      levels.forEach((byPrefix, spanShift) => {
+        for (const entry of byPrefix.values()) structures.push({ pcid, spanShift, entry });
+      });
+    }
+    const checked = new Float64Array(entries.length + structures.length);
+    for (let i = 0; i < entries.length; i++) checked[i] = entries[i].checked;
+    for (let i = 0; i < structures.length; i++) checked[entries.length + i] = structures[i].entry.checked;
+    return { entries, structures, checked, queue: [...this.queue] };
+  }
+
+  restore({ entries, structures, checked, queue }: TlbState): void {
+    this.flushAll();
+    entries.forEach((entry, i) => {
+      entry.checked = checked[i];
+      const sizeClass = this.classOf(entry.pageShift);
+      const map = entry.global ? sizeClass.global : mapFor(sizeClass.byPcid, entry.pcid);
+      map.set(entry.page, entry);
+    });
+    structures.forEach(({ pcid, spanShift, entry }, i) => {
+      entry.checked = checked[entries.length + i];
+      this.insertStructure(pcid, spanShift, entry);
+    });
+    for (const entry of queue) this.queue.add(entry);
   }
 
   /** The entry that translates a 4 KiB linear page number under a PCID. */
@@ -91,19 +147,17 @@ export class Tlb {
     return undefined;
   }
 
-  /** @returns whether another entry had to go for want of room */
-  insert(entry: TlbEntry): boolean {
+  insert(entry: TlbEntry): void {
     const sizeClass = this.classOf(entry.pageShift);
     if (entry.global) sizeClass.global.set(entry.page, entry);
     else mapFor(sizeClass.byPcid, entry.pcid).set(entry.page, entry);
-    if (this.capacity === Number.POSITIVE_INFINITY) return false;
+    if (this.capacity === Number.POSITIVE_INFINITY) return;
     this.queue.add(entry);
-    const before = this.queue.size;
     for (const oldest of this.queue) {
       if (this.queue.size <= this.capacity) break;
       this.remove(oldest);
+      this.onEvict(oldest);
     }
-    return this.queue.size < before;
   }
 
   /** Every entry, for views and for checks. */
@@ -193,18 +247,28 @@ export class Tlb {
     return gone;
   }
 
-  /** Has the translations of a page compared with the tables at their next use. */
-  suspect(page4K: number): void {
+  /**
+   * Has the translations of a page compared with the tables at their next use.
+   * @returns log2 of the size of the largest page that they translate; 0 where there are none
+   */
+  suspect(page4K: number): number {
+    let largest = 0;
     for (const sizeClass of this.classes) {
       if (sizeClass.empty) continue;
       const page = Math.floor(page4K / sizeClass.pages);
       const global = sizeClass.global.get(page);
-      if (global !== undefined) global.checked = -1;
+      if (global !== undefined) {
+        global.checked = -1;
+        largest = sizeClass.pageShift;
+      }
       for (const entries of sizeClass.byPcid.values()) {
         const entry = entries.get(page);
-        if (entry !== undefined) entry.checked = -1;
+        if (entry === undefined) continue;
+        entry.checked = -1;
+        largest = sizeClass.pageShift;
       }
     }
+    return largest;
   }
 
   private remove(entry: TlbEntry): void {

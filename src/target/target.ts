@@ -9,11 +9,14 @@ import type { Symbols } from "../symbols/symbols";
 import type { Xen } from "../xen/hypervisor";
 import { type Observed, physicalOf } from "./linear";
 import { Places } from "./places";
+import { type RegisterDescription, writeRegister } from "./registers";
 
 const PAGE = 4096;
 
 export class Target implements Observed {
   readonly places: Places;
+  /** Makes each change of the user's; whoever keeps the history makes it again when the run is made again. */
+  edit: (change: () => void) => void = (change) => change();
 
   constructor(
     readonly machine: Machine,
@@ -69,8 +72,18 @@ export class Target implements Observed {
    */
   writeLinear(linear: bigint, bytes: Uint8Array): number {
     return this.forEachPage(linear, bytes.length, (physical, at, count) => {
-      this.machine.writePhysical(physical, bytes.subarray(at, at + count));
+      this.writePhysical(physical, bytes.slice(at, at + count));
     });
+  }
+
+  /** Writes physical memory as a debugger does. @throws MemoryExhaustedError */
+  writePhysical(physical: number, bytes: Uint8Array): void {
+    this.edit(() => this.machine.writePhysical(physical, bytes));
+  }
+
+  /** Changes a register by the CPU's rules. @throws RegisterError */
+  writeRegister(register: RegisterDescription, value: bigint): void {
+    this.edit(() => writeRegister(this.machine.cpu, register, value));
   }
 
   private forEachPage(

@@ -87,6 +87,17 @@ export class Xen implements Hypervisor {
     this.pages.adopt(root);
   }
 
+  /** The hypervisor's own frames are memory like any other. */
+  save() {
+    return { vcpu: this.vcpu.save(), pages: this.pages.save(), listMapped: this.listMapped };
+  }
+
+  restore(state: ReturnType<Xen["save"]>): void {
+    this.vcpu.restore(state.vcpu);
+    this.pages.restore(state.pages);
+    this.listMapped = state.listMapped;
+  }
+
   /** What the domain's tables say of a machine frame: "an L1 table (count 1, pinned)". */
   describeFrame(mfn: number): string {
     return this.pages.info.describe(mfn);
@@ -112,6 +123,12 @@ export class Xen implements Hypervisor {
   }
 
   intercept(fault: CpuFault): boolean {
+    const intercepted = this.deal(fault);
+    if (intercepted) this.machine.cpu.diverted();
+    return intercepted;
+  }
+
+  private deal(fault: CpuFault): boolean {
     if (fault.software) return false;
     try {
       if (fault.vector === UD) return this.emulation.prefixedCpuid();

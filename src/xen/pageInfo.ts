@@ -1,5 +1,7 @@
 /** The type of each machine frame, how often it is used as that, and its pin. */
 
+import type { Snapshotable } from "../machine/snapshot";
+
 /** Types of frames (Xen: page type; one at a time, while the count is above 0). */
 export const TYPE_L1 = 1;
 export const TYPE_L2 = 2;
@@ -34,14 +36,40 @@ const PINNED = 8;
 /** An L2 table of a PAE guest that belongs into slot 3. */
 const TOP_L2 = 16;
 
-interface Chunk {
+interface Chunk extends ChunkState {
+  /** A copy for whoever saves, until the chunk changes. */
+  copy: ChunkState | undefined;
+}
+
+interface ChunkState {
   readonly counts: Int32Array;
   readonly flags: Uint8Array;
 }
 
+/** By number of the chunk. What did not change between two moments is shared by them. */
+export type PageInfoState = ReadonlyMap<number, ChunkState>;
+
 /** Frames that nobody has asked for yet cost nothing. */
-export class PageInfo {
+export class PageInfo implements Snapshotable<PageInfoState> {
   private readonly chunks = new Map<number, Chunk>();
+
+  save(): PageInfoState {
+    const state = new Map<number, ChunkState>();
+    for (const [number, chunk] of this.chunks) {
+      chunk.copy ??= { counts: chunk.counts.slice(), flags: chunk.flags.slice() };
+      state.set(number, chunk.copy);
+    }
+    return state;
+  }
+
+  restore(state: PageInfoState): void {
+    for (const [number, chunk] of this.chunks) {
+      const copy = state.get(number);
+      if (copy === undefined) this.chunks.delete(number);
+      else if (copy !== chunk.copy) this.chunks.set(number, chunkOf(copy));
+    }
+    for (const [number, copy] of state) if (!this.chunks.has(number)) this.chunks.set(number, chunkOf(copy));
+  }
 
   typeOf(mfn: number): FrameType {
     const chunk = this.chunks.get(Math.floor(mfn / CHUNK));
@@ -88,13 +116,19 @@ export class PageInfo {
     return `${how} (count ${count}${this.isPinned(mfn) ? ", pinned" : ""})`;
   }
 
+  /** The chunk of a frame, which is about to change. */
   private chunkOf(mfn: number): Chunk {
     const number = Math.floor(mfn / CHUNK);
     let chunk = this.chunks.get(number);
     if (chunk === undefined) {
-      chunk = { counts: new Int32Array(CHUNK), flags: new Uint8Array(CHUNK) };
+      chunk = { counts: new Int32Array(CHUNK), flags: new Uint8Array(CHUNK), copy: undefined };
       this.chunks.set(number, chunk);
     }
+    chunk.copy = undefined;
     return chunk;
   }
+}
+
+function chunkOf(copy: ChunkState): Chunk {
+  return { counts: copy.counts.slice(), flags: copy.flags.slice(), copy };
 }

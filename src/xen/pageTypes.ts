@@ -5,6 +5,7 @@
  * references of what it says; what is in use as a table or as a descriptor page has no writable mapping in any such
  * table. A request that breaks a rule throws a `Rejection` and changes nothing.
  */
+import type { Snapshotable } from "../machine/snapshot";
 import type { GuestAbi } from "./abi";
 import {
   ACCESSED,
@@ -60,7 +61,7 @@ const ENTRIES = 512;
 /** The last entry of a PAE root: the L2 table below it holds the hypervisor's entries too. */
 const TOP_SLOT = 3;
 
-export class PageTypes {
+export class PageTypes implements Snapshotable<unknown> {
   readonly info = new PageInfo();
   /** The hypervisor's own work on tables: nothing is adjusted, and large pages are allowed. */
   private trusted = false;
@@ -73,6 +74,15 @@ export class PageTypes {
     private readonly hypervisor: HypervisorEntries,
     private readonly features: EntryFeatures,
   ) {}
+
+  save() {
+    return { info: this.info.save(), cleared: this.cleared };
+  }
+
+  restore(state: ReturnType<PageTypes["save"]>): void {
+    this.info.restore(state.info);
+    this.cleared = state.cleared;
+  }
 
   /** "mfn 0x1005 (pfn 0x2)". */
   frameText(mfn: number): string {

@@ -1,4 +1,5 @@
 /** The state of the virtual CPU that the hypervisor keeps. */
+import type { Snapshotable } from "../machine/snapshot";
 
 /** A guest's handler of a vector (trap_info). */
 export interface TrapHandler {
@@ -10,7 +11,20 @@ export interface TrapHandler {
   readonly dpl: number;
 }
 
-export class Vcpu {
+export interface VcpuState {
+  readonly traps: readonly (readonly [number, TrapHandler])[];
+  readonly kernelSs: number;
+  readonly kernelSp: bigint;
+  readonly callbacks: readonly (readonly [number, { readonly cs: number; readonly address: bigint }])[];
+  readonly inKernel: boolean;
+  readonly kernelRoot: number;
+  readonly userRoot: number;
+  readonly cr2: bigint;
+  readonly taskSwitched: boolean;
+  readonly info: number;
+}
+
+export class Vcpu implements Snapshotable<VcpuState> {
   readonly traps = new Map<number, TrapHandler>();
   /** Where the kernel's stack is for entries from user mode. */
   kernelSs = 0;
@@ -32,4 +46,21 @@ export class Vcpu {
     this.kernelRoot = root;
     this.info = info;
   }
+
+  save(): VcpuState {
+    const { kernelSs, kernelSp, inKernel, kernelRoot, userRoot, cr2, taskSwitched, info } = this;
+    const fields = { kernelSs, kernelSp, inKernel, kernelRoot, userRoot, cr2, taskSwitched, info };
+    return { ...fields, traps: [...this.traps], callbacks: [...this.callbacks] };
+  }
+
+  restore({ traps, callbacks, ...fields }: VcpuState): void {
+    Object.assign(this, fields);
+    refill(this.traps, traps);
+    refill(this.callbacks, callbacks);
+  }
+}
+
+function refill<T>(map: Map<number, T>, entries: readonly (readonly [number, T])[]): void {
+  map.clear();
+  for (const [key, value] of entries) map.set(key, value);
 }

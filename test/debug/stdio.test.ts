@@ -74,6 +74,21 @@ describe("the adapter over stdio", () => {
     );
   });
 
+  test("steps back, and runs backwards to where it was", async () => {
+    await launched(["page-fault"]);
+    const stop = () => client.waitForEvent("stopped", 20_000);
+    const rip = async () => (await client.evaluateRequest({ expression: "$rip,x" })).body.result;
+    const entry = await rip();
+    await Promise.all([stop(), client.continueRequest({ threadId: 1 })]);
+    const fault = await rip();
+    await Promise.all([stop(), client.stepInRequest({ threadId: 1, granularity: "instruction" })]);
+    expect(await rip()).not.toBe(fault);
+    await Promise.all([stop(), client.stepBackRequest({ threadId: 1, granularity: "instruction" })]);
+    expect(await rip()).toBe(fault);
+    await Promise.all([stop(), client.reverseContinueRequest({ threadId: 1 })]);
+    expect(await rip()).toBe(entry);
+  });
+
   test("malformed arguments get an error response that names them", async () => {
     await client.initializeRequest();
     await expect(client.customRequest("variables", { variablesReference: "one" })).rejects.toThrow(

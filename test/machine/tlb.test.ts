@@ -128,7 +128,8 @@ describe("the TLB keeps what nothing flushed (SDM vol. 3A, 4.10)", () => {
     machine.memory.write32(0x180000, 0xbbbb);
     const events = runToEnd(machine);
     expect(ebx(machine)).toBe(0xaaaa);
-    expect(stale(events)).toHaveLength(1);
+    // The code's own page has other rights now; that is found when it is fetched from next.
+    expect(stale(events).map(({ address }) => address)).toEqual([BigInt(CODE + 5), BigInt(PAGE + 0x1000)]);
   });
 });
 

@@ -97,6 +97,24 @@ export class Breakpoints {
     return ids.length === 0 ? undefined : ids;
   }
 
+  /**
+   * The breakpoints at an address that would stop there; undefined where none would. For searches: nothing is counted
+   * or said, and log points and hit counts do not matter.
+   */
+  wouldStop(rip: bigint): number[] | undefined {
+    const ids = [...this.groups.values()]
+      .flat()
+      .filter(({ breakpoint }) => this.everywhere(breakpoint).includes(rip))
+      .filter((armed) => this.matches(armed))
+      .map(({ breakpoint }) => breakpoint.id);
+    return ids.length === 0 ? undefined : ids;
+  }
+
+  /** Whether a hit would stop, in a search. */
+  matches({ wish }: { readonly wish: BreakpointWish }): boolean {
+    return !wish.logMessage && this.conditionHolds(wish.condition, () => {});
+  }
+
   /** A number for a breakpoint that is kept elsewhere. */
   newId(): number {
     return ++this.lastId;
@@ -131,12 +149,12 @@ export class Breakpoints {
     }
   }
 
-  private conditionHolds(condition: string | undefined): boolean {
+  private conditionHolds(condition: string | undefined, say = this.say): boolean {
     if (condition === undefined || condition === "") return true;
     try {
       return this.expressions.holds(condition);
     } catch (error) {
-      this.say(`The condition "${condition}" cannot be evaluated here: ${(error as Error).message}`);
+      say(`The condition "${condition}" cannot be evaluated here: ${(error as Error).message}`);
       return true;
     }
   }

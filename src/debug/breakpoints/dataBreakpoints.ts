@@ -16,6 +16,12 @@ export interface Watched {
   readonly length: number;
 }
 
+/** The breakpoints that a change is about. */
+export interface DataHit {
+  readonly ids: readonly number[];
+  readonly labels: readonly string[];
+}
+
 /** Bytes of one data breakpoint at most. */
 export const LONGEST_WATCH = 4096;
 
@@ -84,14 +90,28 @@ export class DataBreakpoints {
   resolve(): void {
     const all = [...this.editor, ...this.views.values()];
     for (const armed of all) armed.resolved = this.physical(armed);
-    this.target().machine.setDataBreakpoints(all.flatMap(({ resolved }) => resolved));
+    this.target().machine.setDataBreakpoints(this.ranges);
   }
 
   /** The breakpoints that a change is to stop for. Counts the hit. */
-  stopsAt(change: DataChange): { ids: number[]; labels: string[] } | undefined {
+  stopsAt(change: DataChange): DataHit | undefined {
+    return this.hitsOf(change, (armed) => this.breakpoints.stops(armed));
+  }
+
+  /** The same for searches: nothing is counted. */
+  wouldStop(change: DataChange): DataHit | undefined {
+    return this.hitsOf(change, (armed) => this.breakpoints.matches(armed));
+  }
+
+  /** The physical ranges that are watched now. */
+  get ranges(): DataBreakpoint[] {
+    return [...this.editor, ...this.views.values()].flatMap(({ resolved }) => resolved);
+  }
+
+  private hitsOf(change: DataChange, stops: (armed: Armed) => boolean): DataHit | undefined {
     const hit = [...this.editor, ...this.views.values()]
       .filter(({ resolved }) => resolved.some((range) => overlaps(range, change.breakpoint)))
-      .filter((armed) => this.breakpoints.stops(armed));
+      .filter(stops);
     if (hit.length === 0) return undefined;
     return {
       ids: hit.map(({ breakpoint }) => breakpoint.id),

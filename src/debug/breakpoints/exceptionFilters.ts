@@ -79,11 +79,21 @@ export class ExceptionFilters {
     const filter = this.filters.get(event.event);
     if (filter === undefined) return false;
     filter.hits++;
+    return this.holds(filter, event, filter.hits, this.say);
+  }
+
+  /** The same for searches. @param hits how many events of the kind there were, this one among them */
+  wouldStop(event: MachineEvent, hits: number): boolean {
+    const filter = this.filters.get(event.event);
+    return filter !== undefined && this.holds(filter, event, hits, () => {});
+  }
+
+  private holds(filter: Filter, event: MachineEvent, hits: number, say: (text: string) => void): boolean {
     if (filter.holds === undefined) return true;
     try {
-      return filter.holds(event, filter.hits);
+      return filter.holds(event, hits);
     } catch (error) {
-      this.say(`The condition on ${event.event} cannot be evaluated: ${(error as Error).message}`);
+      say(`The condition on ${event.event} cannot be evaluated: ${(error as Error).message}`);
       return true;
     }
   }

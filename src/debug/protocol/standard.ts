@@ -91,6 +91,11 @@ export const CONTINUE = request<P.ContinueResponse["body"]>()("continue", thread
 export const NEXT = request<Empty>()("next", thread);
 export const STEP_IN = request<Empty>()("stepIn", thread);
 export const STEP_OUT = request<Empty>()("stepOut", thread);
+export const STEP_BACK = request<Empty>()("stepBack", thread);
+export const REVERSE_CONTINUE = request<Empty>()("reverseContinue", thread);
+export const RESTART_FRAME = request<Empty>()("restartFrame", v.looseObject({ frameId: integer }));
+/** Only of what reports progress. */
+export const CANCEL = request<Empty>()("cancel", v.looseObject({ progressId: v.optional(v.string()) }));
 export const PAUSE = request<Empty>()("pause", thread);
 export const GOTO_TARGETS = request<P.GotoTargetsResponse["body"]>()(
   "gotoTargets",

@@ -93,7 +93,7 @@ function readAt({ target }: Debuggee, { space, address }: MemoryPlace, length: n
 
 function writeAt({ target }: Debuggee, { space, address }: MemoryPlace, bytes: Uint8Array): number {
   if (space === "linear") return target.writeLinear(address, bytes);
-  target.machine.writePhysical(Number(address), bytes);
+  target.writePhysical(Number(address), bytes);
   return bytes.length;
 }
 

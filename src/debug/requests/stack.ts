@@ -6,6 +6,7 @@ import { SCOPES, STACK_TRACE } from "../protocol/standard";
 import { toHex } from "../protocol/values";
 import type { Session } from "../session";
 import type { Frame } from "../stack/stack";
+import { canRestart } from "../time/restartFrame";
 import { scopesOf } from "../variables/scopes";
 import { toClient } from "./breakpoints";
 
@@ -50,6 +51,7 @@ function stackFrame(
     ...base,
     name: frame.scope?.inlined === true ? `${name} [inlined]` : name,
     instructionPointerReference: toHex(frame.rip),
+    canRestart: debuggee.history !== undefined && canRestart(frame),
     ...(listing !== undefined
       ? {
           source: listing.source,

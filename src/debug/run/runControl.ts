@@ -4,6 +4,8 @@
  *
  * Invariant: between slices the machine stands between two instructions, and looking at it is safe.
  */
+
+import type { History, Progress, Work } from "../../machine/checkpoints/history";
 import type { DataChange } from "../../machine/dataBreakpoints";
 import { EVENT_KINDS, type EventKind, type MachineEvent } from "../../machine/events";
 import type { Machine, RunResult } from "../../machine/machine";
@@ -27,6 +29,9 @@ export interface StopPolicy {
 const SLICE_TIME = 20;
 const FIRST_SLICE = 50_000;
 const MAX_SLICE = 1e9;
+/** Instructions between two checkpoints: about a slice, so that none is missed. */
+const LEAST_SPACING = 200_000;
+const MOST_SPACING = 8_000_000;
 /** Single instructions between two looks at the clock. */
 const STEPS_AT_ONCE = 64;
 
@@ -48,6 +53,8 @@ export class RunControl {
 
   constructor(
     private readonly machine: Machine,
+    /** Keeps the history of the run, where somebody wants it. */
+    private readonly history: History | undefined,
     private readonly policy: StopPolicy,
     /** Told of each event, stop or not. */
     private readonly listener: (event: MachineEvent) => void,
@@ -94,6 +101,57 @@ export class RunControl {
     return this.drive(motions);
   }
 
+  /**
+   * Does something with the history that takes its time; to others the machine runs meanwhile.
+   * @throws what it throws
+   */
+  async travel<T>(move: () => Promise<T>): Promise<T> {
+    this.running = true;
+    this.pauseAsked = false;
+    this.breath = this.now();
+    try {
+      return await move();
+    } finally {
+      this.running = false;
+      this.machine.onEvent = (event) => this.take(event);
+    }
+  }
+
+  /**
+   * Work on the history, in slices. Undefined where the user has asked to stop, if that is possible.
+   * @param tell hears how far it has come
+   */
+  async workOff<T>(
+    work: Work<T>,
+    stoppable: boolean,
+    tell: (progress: Progress) => void,
+  ): Promise<T | undefined> {
+    const { history } = this;
+    for (let before = this.now(); ; ) {
+      const step = work.next();
+      if (step.done === true) return step.value;
+      const now = this.now();
+      if (history !== undefined) history.slice = nextSlice(history.slice, now - before);
+      before = now;
+      if (now - this.breath < SLICE_TIME) continue;
+      tell(step.value);
+      await this.breathe();
+      this.breath = this.now();
+      before = this.breath;
+      if (this.pauseAsked && stoppable) return undefined;
+    }
+  }
+
+  /**
+   * Has the machine stop at addresses, and tell of events, for a search.
+   * @param listener hears the events, and says which stop the machine
+   */
+  listen(addresses: readonly bigint[], listener: (event: MachineEvent) => boolean): void {
+    this.set = new Set(addresses);
+    this.machine.setBreakpoints(this.set);
+    this.machine.onEvent = listener;
+  }
+
   private async drive(motions: Motions): Promise<Stop> {
     this.running = true;
     this.pauseAsked = false;
@@ -130,13 +188,13 @@ export class RunControl {
     if (cpu.pending === undefined) {
       this.setBreakpoints([]);
       this.stepping = true;
-      const result = this.guardedRun(() => machine.run(1));
+      const result = this.guardedRun(() => this.advance(1));
       this.stepping = false;
       const stop = this.stopOf(result);
       if (stop !== undefined) return stop;
       if (cpu.pending === undefined) return this.arrival() ?? {};
     }
-    const stop = this.stopOf(this.guardedRun(() => machine.run(0)));
+    const stop = this.stopOf(this.guardedRun(() => this.advance(0)));
     return stop ?? this.arrival() ?? { interrupted: { stackPointer } };
   }
 
@@ -149,12 +207,10 @@ export class RunControl {
     for (let pass = true; ; ) {
       this.setBreakpoints(addresses);
       const before = this.now();
-      const result = this.guardedRun(() =>
-        toReturn ? machine.runToInterruptReturn(this.slice, pass) : machine.run(this.slice, pass),
-      );
+      const result = this.guardedRun(() => this.advance(this.slice, pass, toReturn));
       const stop = this.stopOf(result);
       if (stop !== undefined) return stop;
-      pass = false;
+      pass = machine.cpu.isRepeating;
       if (result.reason === "breakpoint") {
         const arrival = this.arrival();
         if (arrival !== undefined) return arrival;
@@ -171,6 +227,22 @@ export class RunControl {
       this.breath = this.now();
       if (this.pauseAsked) return { kind: "pause" };
     }
+  }
+
+  private advance(instructions: number, pass = true, toReturn = false): RunResult {
+    const { history, machine } = this;
+    if (history !== undefined) {
+      const [start, before] = [machine.instructions, this.now()];
+      const result = history.run(instructions, pass, toReturn);
+      const [made, took] = [machine.instructions - start, this.now() - before];
+      if (made > LEAST_SPACING / 4)
+        history.spacing = Math.max(
+          LEAST_SPACING,
+          Math.min(MOST_SPACING, Math.round((made * SLICE_TIME) / (took + 1))),
+        );
+      return result;
+    }
+    return this.machine.run(instructions, pass, { atReturn: toReturn });
   }
 
   private guardedRun(run: () => RunResult): RunResult {

@@ -14,6 +14,11 @@ const ERROR_FETCH = 1 << 4;
 export class ExceptionTrail {
   private readonly byPlace = new Map<string, string>();
 
+  /** Forgets all. */
+  clear(): void {
+    this.byPlace.clear();
+  }
+
   /** @param stackPointer RSP when the event happened */
   record(event: MachineEvent, stackPointer: bigint): void {
     const text = exceptionText(event);

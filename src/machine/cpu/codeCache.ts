@@ -85,8 +85,8 @@ export class CodeCache {
     r[R_EPOCH] = (r[R_EPOCH] & ~1) | (user ? 1 : 0);
   }
 
-  /** A translation has left the TLB: blocks that were found through it have to be found again. */
-  translationGone(page4K: number, pageShift: number): void {
+  /** Blocks that were found through a translation have to be found again: it left the TLB, or may be stale. */
+  translationDoubtful(page4K: number, pageShift: number): void {
     if (pageShift === 12 && !this.fetched.has(page4K)) return;
     this.newEpoch();
     this.cpu.leave = true;

@@ -14,6 +14,7 @@ import type { EventKind, MachineEvent } from "../events";
 import type { Hypervisor } from "../hypervisor";
 import { ARENA_REGISTERS, type PhysicalMemory } from "../memory";
 import { Mmu, type MmuHost } from "../mmu";
+import type { Snapshotable } from "../snapshot";
 import {
   MODE_16,
   MODE_32,
@@ -29,7 +30,9 @@ import {
   SEG_S,
   SEG_WRITABLE,
 } from "./attributes";
+import { NO_BLOCK } from "./block";
 import { CodeCache, linear } from "./codeCache";
+import { type CpuState, restoreCpu, saveCpu } from "./cpuState";
 import { CpuFault, GP, PAGE_FAULT, SS_FAULT, UD } from "./fault";
 import { KIND_EXPLICIT, materialize } from "./flags";
 import { FpuState } from "./fpu";
@@ -56,6 +59,7 @@ import {
   EFER_NXE,
   FLAGS_FIXED,
   IF,
+  R_EPOCH,
   R_FLAGS,
   R_HIGH,
   R_KIND,
@@ -102,7 +106,7 @@ interface DeliveryState {
   cpl: number;
 }
 
-export class Cpu implements MmuHost {
+export class Cpu implements MmuHost, Snapshotable<CpuState> {
   /** The register file; it lies in the memory's arena, where translated code finds it. */
   readonly r: Int32Array;
   readonly r8: Uint8Array;
@@ -148,6 +152,8 @@ export class Cpu implements MmuHost {
   budget = 0;
   /** Instructions retired when the last IRET had gone back. */
   returnedAt = -1;
+  /** Instructions retired when a repeated string instruction was left unfinished last. */
+  unfinishedAt = -1;
   /** Instructions retired when the last milestone was told of. */
   milestoneToldAt = -1;
   /** Whether a run stops after each IRET. */
@@ -160,7 +166,7 @@ export class Cpu implements MmuHost {
     cpl,
   }));
   /** The last page fault, and how often it came again at once. */
-  private lastFault = { rip: 0n, address: 0n, error: 0, repeats: 0 };
+  lastFault = { rip: 0n, address: 0n, error: 0, repeats: 0 };
   /** Set to leave the block after the running instruction. */
   leave = false;
   /** What interrupts it; undefined where nothing does. */
@@ -173,8 +179,15 @@ export class Cpu implements MmuHost {
   halted = false;
   /** The sink asked to stop. */
   stopRequested = false;
-  /** An exception whose delivery waits for the run to go on. */
-  pending: CpuFault | undefined;
+  /**
+   * How often the CPU has left the path of its instructions without having retired one: exceptions raised, and
+   * whatever else takes it elsewhere between two instructions. With the instruction count, and whether a delivery is
+   * pending, it names each moment of a run.
+   */
+  diversions = 0;
+  /** Whether a run stops after each diversion; an exception is then not delivered yet. */
+  stopAtDiversion = false;
+  private waiting: CpuFault | undefined;
   readonly fault = new CpuFault();
   /** Where the guest is a paravirtual one. */
   hypervisor: Hypervisor | undefined;
@@ -206,7 +219,48 @@ export class Cpu implements MmuHost {
     };
     this.mmu = new Mmu(memory, this.paging, this.r, this, tlbCapacity, () => this.now());
     this.code = new CodeCache(this);
+    // Compiled blocks are fetched once for all of their instructions.
+    this.code.compiling = !this.mmu.tlb.forgets;
     this.r[R_FLAGS] = FLAGS_FIXED;
+  }
+
+  /** An exception whose delivery waits for the run to go on. */
+  get pending(): CpuFault | undefined {
+    return this.waiting;
+  }
+
+  set pending(fault: CpuFault | undefined) {
+    this.waiting = fault;
+    if (fault !== undefined) this.diverted();
+  }
+
+  /** The CPU goes elsewhere without having retired an instruction. */
+  diverted(): void {
+    this.diversions++;
+    if (!this.stopAtDiversion) return;
+    this.stopRequested = true;
+    this.leave = true;
+  }
+
+  save(): CpuState {
+    return saveCpu(this);
+  }
+
+  restore(state: CpuState): void {
+    restoreCpu(this, state);
+  }
+
+  /** Stands between two instructions, with nothing asked for. */
+  leaveBlock(): void {
+    this.code.current = NO_BLOCK;
+    this.index = 0;
+    this.leave = false;
+    this.stopRequested = false;
+  }
+
+  /** Stands within a repeated string instruction: RIP is on it, and did not arrive there now. */
+  get isRepeating(): boolean {
+    return this.unfinishedAt === this.retired;
   }
 
   /** Instructions retired before the running one: the machine's time. */
@@ -240,6 +294,13 @@ export class Cpu implements MmuHost {
 
   set rflags(value: number) {
     this.setRflags(value);
+  }
+
+  /** Takes over another register file, but for the word in it that is the code cache's. */
+  setRegisterFile(words: Int32Array): void {
+    const epoch = this.r[R_EPOCH];
+    this.r.set(words);
+    this.r[R_EPOCH] = epoch;
   }
 
   /** A 64-bit value of the register file at a word index. */
@@ -412,6 +473,11 @@ export class Cpu implements MmuHost {
     this.surroundings.tableWritten(entry, oldLow, oldHigh, newLow, newHigh);
   }
 
+  fetchesChanged(): void {
+    this.code.newEpoch();
+    this.leave = true;
+  }
+
   dataWriteBegins(address: number, size: number): void {
     this.surroundings.dataBreakpoints.writeBegins(address, size);
   }
@@ -422,8 +488,8 @@ export class Cpu implements MmuHost {
     this.leave = true;
   }
 
-  translationGone(page4K: number, pageShift: number): void {
-    this.code.translationGone(page4K, pageShift);
+  translationDoubtful(page4K: number, pageShift: number): void {
+    this.code.translationDoubtful(page4K, pageShift);
   }
 
   staleUse(low: number, high: number, access: number, cachedPage: number, _cachedRights: number): void {
@@ -463,7 +529,7 @@ export class Cpu implements MmuHost {
   }
 
   restoreAfterDelivery(saved: DeliveryState): void {
-    this.r.set(saved.r);
+    this.setRegisterFile(saved.r);
     this.selectors.set(saved.selectors);
     this.limits.set(saved.limits);
     this.attributes.set(saved.attributes);

@@ -1,7 +1,8 @@
 /** The local APIC's timer (SDM vol. 3A, 10.5.4), one-shot and periodic: one tick an instruction, divided. */
+import type { Snapshotable } from "../snapshot";
 import type { Clock } from "./ioBus";
 
-export class ApicTimer {
+export class ApicTimer implements Snapshotable<unknown> {
   /** Whether it begins anew when it has come to 0: the mode in the LVT. */
   private isPeriodic = false;
   private divideValue = 0;
@@ -12,6 +13,19 @@ export class ApicTimer {
   private taken = 0;
 
   constructor(private readonly clock: Clock) {}
+
+  save() {
+    const { isPeriodic, divideValue, initial, started, taken } = this;
+    return { isPeriodic, divideValue, initial, started, taken };
+  }
+
+  restore(state: ReturnType<ApicTimer["save"]>): void {
+    this.isPeriodic = state.isPeriodic;
+    this.divideValue = state.divideValue;
+    this.initial = state.initial;
+    this.started = state.started;
+    this.taken = state.taken;
+  }
 
   reset(): void {
     this.isPeriodic = false;

@@ -44,6 +44,15 @@ export class CmosRtc implements IoDevice {
     this.describeMemory(ram);
   }
 
+  save() {
+    return { index: this.index, registers: this.registers.slice() };
+  }
+
+  restore(state: ReturnType<CmosRtc["save"]>): void {
+    this.index = state.index;
+    this.registers.set(state.registers);
+  }
+
   read(port: number): number {
     // The index cannot be read back.
     return (port & 1) === 0 ? 0xff : this.registers[this.index];

@@ -44,6 +44,15 @@ export class FwCfg implements IoDevice {
     ]);
   }
 
+  save() {
+    return { key: this.key, offset: this.offset };
+  }
+
+  restore({ key, offset }: ReturnType<FwCfg["save"]>): void {
+    this.key = key;
+    this.offset = offset;
+  }
+
   /** The next byte of the selected item: 0 behind its end, and for an item that there is not. */
   read(port: number, size: 1 | 2 | 4): number {
     if (port !== FwCfg.DATA_PORT || size !== 1) return 0xffffffff;

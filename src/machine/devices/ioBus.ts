@@ -1,7 +1,9 @@
 /** The I/O port space: 65,536 byte ports. */
 
+import type { Snapshotable } from "../snapshot";
+
 /** A device on ports. Byte-wide unless it says otherwise: wider accesses reach it byte by byte, as on a PC's bus. */
-export interface IoDevice {
+export interface IoDevice extends Snapshotable<unknown> {
   /** Takes accesses of 2 and 4 bytes whole. */
   readonly wide?: boolean;
   /** An unsigned value of `size` bytes; what is above them is dropped. */
@@ -15,8 +17,25 @@ export interface Clock {
   now(): number;
 }
 
-export class IoBus {
+export class IoBus implements Snapshotable<readonly unknown[]> {
   private readonly devices = new Map<number, IoDevice>();
+
+  /** The states of the devices, by the lowest port of each. */
+  save(): readonly unknown[] {
+    return this.attached().map((device) => device.save());
+  }
+
+  restore(states: readonly unknown[]): void {
+    this.attached().forEach((device, index) => {
+      device.restore(states[index]);
+    });
+  }
+
+  /** Every device once, by its lowest port. */
+  attached(): IoDevice[] {
+    const byPort = [...this.devices].sort(([a], [b]) => a - b);
+    return [...new Set(byPort.map(([, device]) => device))];
+  }
 
   /** Puts a device on the ports from `first` to `last`, both included, in place of what was there. */
   register(first: number, last: number, device: IoDevice): void {

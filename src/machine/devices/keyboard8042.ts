@@ -64,6 +64,20 @@ export class Keyboard8042 implements IoDevice {
     private readonly onInterrupts: (keyboard: boolean, mouse: boolean) => void = () => {},
   ) {}
 
+  save() {
+    const { commandByte, output, outputFull, outputOfMouse, lastWasCommand, awaiting } = this;
+    return { commandByte, output, outputFull, outputOfMouse, lastWasCommand, awaiting };
+  }
+
+  restore(state: ReturnType<Keyboard8042["save"]>): void {
+    this.commandByte = state.commandByte;
+    this.output = state.output;
+    this.outputFull = state.outputFull;
+    this.outputOfMouse = state.outputOfMouse;
+    this.lastWasCommand = state.lastWasCommand;
+    this.awaiting = state.awaiting;
+  }
+
   read(port: number): number {
     if (port === COMMAND_PORT) {
       return (

@@ -6,6 +6,7 @@
  */
 import { Unimplemented } from "../cpu/fault";
 import type { MmioDevice } from "../memory";
+import type { Snapshotable } from "../snapshot";
 import { ApicTimer } from "./apicTimer";
 import type { Clock } from "./ioBus";
 
@@ -65,7 +66,7 @@ export interface TaskPriority {
   tpr: number;
 }
 
-export class LocalApic implements MmioDevice {
+export class LocalApic implements MmioDevice, Snapshotable<unknown> {
   static readonly SIZE = 0x1000;
 
   private readonly timer: ApicTimer;
@@ -89,6 +90,40 @@ export class LocalApic implements MmioDevice {
   ) {
     this.timer = new ApicTimer(clock);
     this.reset();
+  }
+
+  /** With the timer's expiries so far taken. The task priority is the CPU's. */
+  save() {
+    this.acceptTimer();
+    return {
+      timer: this.timer.save(),
+      lvt: this.lvt.slice(),
+      irr: this.irr.slice(),
+      isr: this.isr.slice(),
+      id: this.id,
+      ldr: this.ldr,
+      dfr: this.dfr,
+      svr: this.svr,
+      icrLow: this.icrLow,
+      icrHigh: this.icrHigh,
+      errors: this.errors,
+      newErrors: this.newErrors,
+    };
+  }
+
+  restore(state: ReturnType<LocalApic["save"]>): void {
+    this.timer.restore(state.timer);
+    this.lvt.set(state.lvt);
+    this.irr.set(state.irr);
+    this.isr.set(state.isr);
+    this.id = state.id;
+    this.ldr = state.ldr;
+    this.dfr = state.dfr;
+    this.svr = state.svr;
+    this.icrLow = state.icrLow;
+    this.icrHigh = state.icrHigh;
+    this.errors = state.errors;
+    this.newErrors = state.newErrors;
   }
 
   /** The state after power-up (10.4.7.1), and after it was disabled in IA32_APIC_BASE. */

@@ -3,6 +3,7 @@
  * QEMU's `pc` (i440FX host bridge, PIIX3, PIIX4 power management) as firmware leaves them. Registers hold what is
  * written; behind them is nothing: no drives, no bus mastering, no remapping of memory.
  */
+import type { Snapshotable } from "../snapshot";
 import type { IoDevice } from "./ioBus";
 import { PC_FUNCTIONS, type PciFunction } from "./pciFunctions";
 
@@ -35,6 +36,22 @@ export class PciConfiguration implements IoDevice {
     this.spaces = new Map(
       PC_FUNCTIONS.map((it) => [(it.device << 3) | it.function, new ConfigurationSpace(it)]),
     );
+  }
+
+  save() {
+    return {
+      address: this.address,
+      resetControl: this.resetControl,
+      spaces: [...this.spaces.values()].map((space) => space.save()),
+    };
+  }
+
+  restore(state: ReturnType<PciConfiguration["save"]>): void {
+    this.address = state.address;
+    this.resetControl = state.resetControl;
+    [...this.spaces.values()].forEach((space, index) => {
+      space.restore(state.spaces[index]);
+    });
   }
 
   read(port: number, size: 1 | 2 | 4): number {
@@ -77,7 +94,7 @@ export class PciConfiguration implements IoDevice {
 }
 
 /** The 256 bytes of one function. */
-class ConfigurationSpace {
+class ConfigurationSpace implements Snapshotable<Uint8Array> {
   private readonly bytes = new Uint8Array(256);
   private readonly writable = new Uint8Array(256);
 
@@ -86,6 +103,14 @@ class ConfigurationSpace {
     fill(this.writable, writable);
     // Behind the header everything belongs to the device.
     this.writable.fill(0xff, 0x40);
+  }
+
+  save(): Uint8Array {
+    return this.bytes.slice();
+  }
+
+  restore(bytes: Uint8Array): void {
+    this.bytes.set(bytes);
   }
 
   read(register: number): number {

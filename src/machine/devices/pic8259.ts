@@ -4,6 +4,8 @@
  * ICW1. The MCS-80 mode and buffered mode mean nothing on a PC.
  */
 
+import type { Snapshotable } from "../snapshot";
+
 const ICW1 = 0x10;
 const ICW1_NEEDS_ICW4 = 0x01;
 const ICW1_SINGLE = 0x02;
@@ -32,7 +34,7 @@ export interface PicSettings {
   readonly mask: number;
 }
 
-export class Pic8259 {
+export class Pic8259 implements Snapshotable<unknown> {
   private mask: number;
   /** Bits 7:3 of the vectors. */
   private base: number;
@@ -65,6 +67,44 @@ export class Pic8259 {
     this.base = base;
     this.mask = mask;
     this.levelTriggered = this.cascadeBit;
+  }
+
+  save() {
+    return {
+      mask: this.mask,
+      base: this.base,
+      requests: this.requests,
+      inService: this.inService,
+      lines: this.lines,
+      levelTriggered: this.levelTriggered,
+      autoEoi: this.autoEoi,
+      rotateOnAutoEoi: this.rotateOnAutoEoi,
+      fullyNested: this.fullyNested,
+      specialMask: this.specialMask,
+      readsInService: this.readsInService,
+      poll: this.poll,
+      lowest: this.lowest,
+      nextWord: this.nextWord,
+      icw1: this.icw1,
+    };
+  }
+
+  restore(state: ReturnType<Pic8259["save"]>): void {
+    this.mask = state.mask;
+    this.base = state.base;
+    this.requests = state.requests;
+    this.inService = state.inService;
+    this.lines = state.lines;
+    this.levelTriggered = state.levelTriggered;
+    this.autoEoi = state.autoEoi;
+    this.rotateOnAutoEoi = state.rotateOnAutoEoi;
+    this.fullyNested = state.fullyNested;
+    this.specialMask = state.specialMask;
+    this.readsInService = state.readsInService;
+    this.poll = state.poll;
+    this.lowest = state.lowest;
+    this.nextWord = state.nextWord;
+    this.icw1 = state.icw1;
   }
 
   /** The level of a line 0..7. */

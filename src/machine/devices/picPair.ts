@@ -33,6 +33,17 @@ export class PicPair implements IoDevice {
     this.slave.elcr = SLAVE_ELCR;
   }
 
+  /** With the lines up to date. */
+  save() {
+    this.update();
+    return { master: this.master.save(), slave: this.slave.save() };
+  }
+
+  restore(state: ReturnType<PicPair["save"]>): void {
+    this.master.restore(state.master);
+    this.slave.restore(state.slave);
+  }
+
   /** The level of a line 0..15. */
   setLine(line: number, high: boolean): void {
     if (line < 8) this.master.setLine(line, high);

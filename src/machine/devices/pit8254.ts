@@ -65,6 +65,20 @@ export class Pit8254 implements IoDevice {
     this.program(1, 0x54, REFRESH_TICKS);
   }
 
+  save() {
+    return {
+      counters: this.counters.map((counter) => counter.save()),
+      systemControl: this.systemControl,
+    };
+  }
+
+  restore(state: ReturnType<Pit8254["save"]>): void {
+    this.counters.forEach((counter, index) => {
+      counter.restore(state.counters[index]);
+    });
+    this.systemControl = state.systemControl;
+  }
+
   read(port: number): number {
     if (port === SYSTEM_CONTROL_PORT) return this.readSystemControl();
     // The control word cannot be read back.

@@ -5,6 +5,8 @@
  * Invariant: `since` is set exactly while the counter counts; `counted` is what it had counted when it last stopped.
  */
 
+import type { Snapshotable } from "../snapshot";
+
 /** Access modes of the control word: latch, low byte, high byte, low then high. */
 const ACCESS_LATCH = 0;
 const ACCESS_LOW = 1;
@@ -20,7 +22,7 @@ const MODE_HARDWARE_STROBE = 5;
 const STATUS_OUTPUT = 0x80;
 const STATUS_NULL_COUNT = 0x40;
 
-export class PitCounter {
+export class PitCounter implements Snapshotable<unknown> {
   private mode = MODE_SQUARE_WAVE;
   private bcd = false;
   /** The control word's bits 5:0, as the status shows them. */
@@ -46,6 +48,40 @@ export class PitCounter {
     gate: boolean,
   ) {
     this.gate = gate;
+  }
+
+  save() {
+    return {
+      mode: this.mode,
+      bcd: this.bcd,
+      programmed: this.programmed,
+      access: this.access,
+      gate: this.gate,
+      reload: this.reload,
+      loaded: this.loaded,
+      since: this.since,
+      counted: this.counted,
+      lowByte: this.lowByte,
+      readsHigh: this.readsHigh,
+      latchedCount: this.latchedCount,
+      latchedStatus: this.latchedStatus,
+    };
+  }
+
+  restore(state: ReturnType<PitCounter["save"]>): void {
+    this.mode = state.mode;
+    this.bcd = state.bcd;
+    this.programmed = state.programmed;
+    this.access = state.access;
+    this.gate = state.gate;
+    this.reload = state.reload;
+    this.loaded = state.loaded;
+    this.since = state.since;
+    this.counted = state.counted;
+    this.lowByte = state.lowByte;
+    this.readsHigh = state.readsHigh;
+    this.latchedCount = state.latchedCount;
+    this.latchedStatus = state.latchedStatus;
   }
 
   /** The output pin. */

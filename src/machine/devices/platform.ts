@@ -27,6 +27,14 @@ export interface DeviceInterrupts {
 class Latch implements IoDevice {
   private value = 0;
 
+  save(): number {
+    return this.value;
+  }
+
+  restore(value: number): void {
+    this.value = value;
+  }
+
   read(): number {
     return this.value;
   }
@@ -41,6 +49,14 @@ class SystemControlA implements IoDevice {
   private value = 2;
 
   constructor(private readonly onReset: () => void) {}
+
+  save(): number {
+    return this.value;
+  }
+
+  restore(value: number): void {
+    this.value = value;
+  }
 
   read(): number {
     return this.value;

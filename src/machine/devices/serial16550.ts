@@ -42,9 +42,14 @@ export class Serial16550 implements IoDevice {
   private received: number[] = [];
   private lastReceived = 0;
   private overrun = false;
+  /** The line that has not ended yet. */
   private line: number[] = [];
   /** The interrupt line's level. */
   private raised = false;
+  /** Bytes of it that were handed on already: whoever looks at a machine that stands still sees them. */
+  private told = 0;
+  /** Bytes sent since the start. */
+  private sent = 0;
 
   /**
    * @param onLine hears each line that the guest sends, without its line end; a byte is a character of Latin-1
@@ -54,6 +59,42 @@ export class Serial16550 implements IoDevice {
     private readonly onLine: (text: string) => void,
     private readonly onInterrupt: (raised: boolean) => void = () => {},
   ) {}
+
+  save() {
+    return {
+      interruptEnable: this.interruptEnable,
+      lineControl: this.lineControl,
+      modemControl: this.modemControl,
+      scratch: this.scratch,
+      divisor: this.divisor,
+      fifos: this.fifos,
+      emptyPending: this.emptyPending,
+      raised: this.raised,
+      lastReceived: this.lastReceived,
+      overrun: this.overrun,
+      sent: this.sent,
+      received: [...this.received],
+      line: [...this.line],
+    };
+  }
+
+  /** What the line had at that moment counts as handed on. */
+  restore(state: ReturnType<Serial16550["save"]>): void {
+    this.interruptEnable = state.interruptEnable;
+    this.lineControl = state.lineControl;
+    this.modemControl = state.modemControl;
+    this.scratch = state.scratch;
+    this.divisor = state.divisor;
+    this.fifos = state.fifos;
+    this.emptyPending = state.emptyPending;
+    this.raised = state.raised;
+    this.lastReceived = state.lastReceived;
+    this.overrun = state.overrun;
+    this.sent = state.sent;
+    this.received = [...state.received];
+    this.line = [...state.line];
+    this.told = this.line.length;
+  }
 
   read(port: number): number {
     const value = this.readRegister(port);
@@ -114,23 +155,31 @@ export class Serial16550 implements IoDevice {
     }
   }
 
-  /** Hands on a line that has not ended yet. */
+  /** Hands on what is new of a line that has not ended yet. The guest sees no difference. */
   flush(): void {
-    if (this.line.length > 0) this.endLine();
+    if (this.line.length > this.told) this.tell();
   }
 
   private endLine(): void {
-    const text = String.fromCharCode(...this.line);
+    // An empty line is one; the end of a line that was handed on whole is none.
+    if (this.told === 0 || this.line.length > this.told) this.tell();
     this.line = [];
+    this.told = 0;
+  }
+
+  private tell(): void {
+    const text = String.fromCharCode(...this.line.slice(this.told));
+    this.told = this.line.length;
     this.onLine(text);
   }
 
   private send(byte: number): void {
     this.emptyPending = true;
     if ((this.modemControl & MCR_LOOPBACK) !== 0) this.receive(byte);
-    else if (byte === 0x0a) this.endLine();
-    else if (byte !== 0x0d) {
-      this.line.push(byte);
+    else {
+      this.sent++;
+      if (byte === 0x0a) this.endLine();
+      else if (byte !== 0x0d) this.line.push(byte);
       if (this.line.length >= LONGEST_LINE) this.endLine();
     }
   }

@@ -57,11 +57,18 @@ export class ConfigurationProvider implements vscode.DebugConfigurationProvider 
     configuration: vscode.DebugConfiguration,
   ): Promise<vscode.DebugConfiguration | undefined> {
     const { program, type } = configuration;
-    if (type && typeof program === "string" && program !== "") return configuration;
+    const settings = settingsOf(configuration);
+    if (type && typeof program === "string" && program !== "") return { ...configuration, ...settings };
     // F5 without a launch.json, or a configuration without a program.
     const choice = await pickProgram("Boot which program?");
     return choice === undefined
       ? undefined
-      : { ...configurationOf(choice), ...(type ? configuration : {}), program: choice.program };
+      : { ...configurationOf(choice), ...(type ? configuration : {}), ...settings, program: choice.program };
   }
+}
+
+/** What the user's settings say of what a configuration leaves open. */
+function settingsOf({ reverseMemory }: vscode.DebugConfiguration): { reverseMemory?: number } {
+  const memory = vscode.workspace.getConfiguration("pagewalk").get<number>("reverse.memory");
+  return reverseMemory !== undefined || memory === undefined ? {} : { reverseMemory: memory };
 }

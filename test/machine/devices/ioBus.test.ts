@@ -5,6 +5,8 @@ import { IoBus, type IoDevice } from "../../../src/machine/devices/ioBus";
 
 /** Remembers what reached it; answers the low byte of the port. */
 class Recorder implements IoDevice {
+  save() {}
+  restore() {}
   readonly accesses: string[] = [];
 
   constructor(readonly wide: boolean) {}
@@ -73,6 +75,8 @@ describe("The I/O bus", () => {
           const io = new IoBus();
           const seen: [number, number][] = [];
           io.register(0x100, 0x103, {
+            save: () => undefined,
+            restore: () => {},
             read: () => 0,
             write: (at, _size, byte) => {
               seen.push([at, byte]);

@@ -291,6 +291,7 @@ function repeated(s: StringSite, repetition: Repetition): Op {
     if (left === 0 || iterateAll(c, s, repetition, left)) return;
     c.r[R_RIP] = ripLow;
     c.r[R_RIP + 1] = ripHigh;
+    c.unfinishedAt = c.now() + 1;
   };
 
   /** True where the instruction is finished. */
@@ -304,7 +305,8 @@ function repeated(s: StringSite, repetition: Repetition): Op {
     let finished = false;
     try {
       while (!finished && done < allowed && !c.leave) {
-        let step = bulk === undefined ? 0 : bulk(c, site, Math.min(left, allowed - done));
+        let step =
+          bulk === undefined || c.mmu.tlb.forgets ? 0 : bulk(c, site, Math.min(left, allowed - done));
         if (step === 0) {
           iterate(c, site);
           step = 1;

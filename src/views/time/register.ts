@@ -1,0 +1,97 @@
+/** Commands that go to other moments of the run: who wrote this, when was this mapped, that instruction. */
+import * as vscode from "vscode";
+import type { ArgumentsOf } from "../../debug/protocol/declare";
+import { TIMELINE, TRAVEL, WHEN_MAPPED, WHO_WROTE } from "../../debug/protocol/time";
+import { ask } from "../ask";
+import type { Node } from "../pageTables/tree";
+import type { Sessions } from "../sessions";
+
+/** What the editor hands to a command of the Variables view's context menu. */
+interface VariableContext {
+  readonly container?: { readonly variablesReference?: number };
+  readonly variable?: { readonly name?: string; readonly evaluateName?: string };
+}
+
+/** Registers the commands. */
+export function registerTime(sessions: Sessions): vscode.Disposable {
+  const command = (id: string, run: (session: vscode.DebugSession, given: unknown) => Promise<void>) =>
+    vscode.commands.registerCommand(id, async (given: unknown) => {
+      const { session, state } = sessions;
+      if (session === undefined || state !== "stopped") {
+        void vscode.window.showInformationMessage(
+          "This is asked of a program that was booted, and stands still.",
+        );
+        return;
+      }
+      try {
+        await run(session, given);
+      } catch (error) {
+        void vscode.window.showErrorMessage(error instanceof Error ? error.message : String(error));
+      }
+    });
+  return vscode.Disposable.from(
+    command("pagewalk.whoWroteEntry", async (session, given) => {
+      const row = rowOf(given);
+      if (row?.entry === undefined) {
+        void vscode.window.showInformationMessage("Select an entry in the Page Tables view first.");
+        return;
+      }
+      await tellWhoWrote(session, { physical: row.entry, length: row.entrySize ?? 8 });
+    }),
+    command("pagewalk.whoWroteVariable", async (session, given) => {
+      const { container, variable } = (given ?? {}) as VariableContext;
+      if (variable?.name === undefined) return;
+      await tellWhoWrote(
+        session,
+        variable.evaluateName === undefined
+          ? { name: variable.name, variablesReference: container?.variablesReference ?? 0 }
+          : { expression: variable.evaluateName },
+      );
+    }),
+    command("pagewalk.whoWrote", async (session, given) => {
+      const expression =
+        typeof given === "string" ? given : await askFor("Who wrote this place in memory?", EXAMPLES);
+      if (expression === undefined) return;
+      const isAddress = /^0x[0-9a-f]{1,16}$/i.test(expression);
+      await tellWhoWrote(session, isAddress ? { address: expression } : { expression });
+    }),
+    command("pagewalk.whenMapped", async (session, given) => {
+      const start = rowOf(given)?.start;
+      const expression =
+        start ??
+        (typeof given === "string" ? given : await askFor("When was this address mapped?", EXAMPLES));
+      if (expression === undefined) return;
+      const { text } = await ask(session, WHEN_MAPPED, { expression });
+      void vscode.window.showInformationMessage(text);
+    }),
+    command("pagewalk.goToInstruction", async (session, given) => {
+      const { now, start, end } = await ask(session, TIMELINE, { count: 0 });
+      const text =
+        typeof given === "number"
+          ? String(given)
+          : await askFor(`Which instruction, from ${start} to ${end}? Now: ${now}`, String(now));
+      if (text === undefined) return;
+      if (!/^\d+$/.test(text.trim())) throw new Error(`"${text}" is no number of instructions`);
+      await ask(session, TRAVEL, { to: Number(text) });
+    }),
+  );
+}
+
+const EXAMPLES = "early_pgt_faults, init_level4_pgt[511], 0xffff880000010000";
+
+async function tellWhoWrote(
+  session: vscode.DebugSession,
+  place: ArgumentsOf<typeof WHO_WROTE>,
+): Promise<void> {
+  const { text } = await ask(session, WHO_WROTE, place);
+  void vscode.window.showInformationMessage(text);
+}
+
+function rowOf(given: unknown) {
+  const node = given as Node | undefined;
+  return node?.kind === "row" ? node.row : undefined;
+}
+
+function askFor(title: string, placeHolder: string): Thenable<string | undefined> {
+  return vscode.window.showInputBox({ title, placeHolder });
+}
