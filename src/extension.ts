@@ -7,6 +7,7 @@ import { registerMemoryPages } from "./views/memory/register";
 import { registerMemoryMap } from "./views/memoryMap/register";
 import { registerPageTables } from "./views/pageTables/register";
 import { Sessions } from "./views/sessions";
+import { registerTlb } from "./views/tlb/register";
 
 export function activate(context: vscode.ExtensionContext): void {
   const sessions = new Sessions();
@@ -14,6 +15,7 @@ export function activate(context: vscode.ExtensionContext): void {
     sessions,
     registerDebugging(context),
     registerPageTables(sessions),
+    registerTlb(sessions),
     registerEventLog(sessions),
     registerMemoryPages(sessions),
     registerHover(sessions),

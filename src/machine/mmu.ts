@@ -310,6 +310,18 @@ export class Mmu {
     if (this.checking) this.flushCache();
   }
 
+  /** What is cached for a linear address under the present PCID; looking changes nothing. */
+  held(address: bigint): {
+    translation: TlbEntry | undefined;
+    structure: { entry: StructureEntry; spanShift: number } | undefined;
+  } {
+    const page4K = Number(BigInt.asUintN(64, address) >> 12n);
+    const entry = this.tlb.findStructure(this.pcid, page4K);
+    const levelBits = this.state.levels === 2 ? 10 : 9;
+    const structure = entry === undefined ? undefined : { entry, spanShift: levelBits * entry.level };
+    return { translation: this.tlb.find(this.pcid, page4K), structure };
+  }
+
   /** Whether cached translations are compared with the tables: as long as somebody wants to hear of stale ones. */
   checkCached(checking: boolean): void {
     this.checking = checking;
@@ -508,7 +520,7 @@ export class Mmu {
     const newLow = this.memory.read32(entry);
     const newHigh = entrySize === 8 ? this.memory.read32(entry + 4) : 0;
     if (newLow === oldLow && newHigh === oldHigh) return;
-    if ((oldLow & 1) !== 0 && (((oldLow ^ newLow) & ~HARMLESS_BITS) !== 0 || oldHigh !== newHigh)) {
+    if (makesStale(oldLow, oldHigh, newLow, newHigh)) {
       const page4K = this.tableUse.onlyPage(entry, entrySize);
       if (page4K < 0) this.tablesChanged();
       else {
@@ -581,6 +593,7 @@ export class Mmu {
         level: level - 1,
         table: walk.entryAddresses[step + 1] - (walk.entryAddresses[step + 1] % 4096),
         rights,
+        made: this.now(),
         checked: this.generation,
       });
     }
@@ -641,6 +654,11 @@ export class Mmu {
     this.readCache.fill(EMPTY);
     this.sharedPageCached = false;
   }
+}
+
+/** Whether a change of an entry can leave cached translations behind that the tables no longer give. */
+export function makesStale(oldLow: number, oldHigh: number, newLow: number, newHigh: number): boolean {
+  return (oldLow & 1) !== 0 && (((oldLow ^ newLow) & ~HARMLESS_BITS) !== 0 || oldHigh !== newHigh);
 }
 
 function setEntry(cache: Int32Array, low: number, high: number, offset: number): void {

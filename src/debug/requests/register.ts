@@ -7,6 +7,7 @@ import { registerLifecycleRequests } from "./lifecycle";
 import { registerMemoryRequests } from "./memory";
 import { registerSourceRequests } from "./sources";
 import { registerStackRequests } from "./stack";
+import { registerTlbRequests } from "./tlb";
 import { registerViewRequests } from "./views";
 
 /** Registers all handlers. */
@@ -19,4 +20,5 @@ export function registerRequests(session: Session): void {
   registerMemoryRequests(session);
   registerSourceRequests(session);
   registerViewRequests(session);
+  registerTlbRequests(session);
 }

@@ -14,6 +14,7 @@ import type { EventKind, MachineEvent } from "../events";
 import type { Hypervisor } from "../hypervisor";
 import { ARENA_REGISTERS, type PhysicalMemory } from "../memory";
 import { Mmu, type MmuHost } from "../mmu";
+import type { TableChange } from "../tableChanges";
 import {
   MODE_16,
   MODE_32,
@@ -80,6 +81,8 @@ export interface CpuSurroundings {
   wants(kind: EventKind): boolean;
   /** Whether somebody reads the reasons of such events. */
   explains(kind: EventKind): boolean;
+  /** What made the cached translation of an address stale, as far as it is known. */
+  causeOfStale(address: bigint): TableChange | undefined;
   /** Names the table or symbol at a physical address, for explanations. */
   nameOf(physical: number): string | undefined;
   /** An entry of a watched or walked table changed. Halves are int32. */
@@ -428,10 +431,12 @@ export class Cpu implements MmuHost {
 
   staleUse(low: number, high: number, access: number, cachedPage: number, _cachedRights: number): void {
     if (!this.surroundings.wants("stale-tlb")) return;
+    const cause = this.surroundings.causeOfStale(linear(low, high));
     this.emit({
       event: "stale-tlb",
       ...this.here(),
       ...describeStaleUse(this, low, high, access, cachedPage),
+      ...(cause === undefined ? {} : { cause }),
     });
   }
 
