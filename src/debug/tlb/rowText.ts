@@ -19,6 +19,12 @@ const STATES: Readonly<Record<State, string>> = {
   unknown: "not compared: another PCID",
 };
 
+/** The same for entries that lead to tables. */
+const STRUCTURE_STATES: Readonly<Record<State, string>> = {
+  ...STATES,
+  elsewhere: "stale: the tables lead elsewhere",
+};
+
 export function addressText({ pagingState }: Target, address: bigint): string {
   return pagingState.levels >= 4 ? hex64(address) : `0x${address.toString(16).padStart(8, "0")}`;
 }
@@ -57,7 +63,7 @@ export function translationTooltip(target: Target, span: Translations): string {
       .join("; "),
     many
       ? `made ${grouped(least(ages))} to ${grouped(most(ages))} instructions ago`
-      : `made at instruction ${grouped(entries[0].made)}, ${grouped(ages[0])} instructions ago`,
+      : `made at instruction ${grouped(entries[0].made)}, ${plural(ages[0], "instruction")} ago`,
     `${sentence(STATES[state])}${agreementText(target, state, start)}`,
   ].join("\n\n");
 }
@@ -68,7 +74,7 @@ export function structureText(target: Target, structure: Structure): string {
   const words = [`→ table of level ${entry.level} ${placeText(target, entry.table)}`];
   words.push(...rightFlags(entry.rights));
   const tag = usesPcids(target) ? ` · PCID ${pcid}` : "";
-  return `${state === "agrees" ? "" : `${STATES[state]} · `}${words.join(" ")}${tag} · made at ${grouped(entry.made)}`;
+  return `${state === "agrees" ? "" : `${STRUCTURE_STATES[state]} · `}${words.join(" ")}${tag} · made at ${grouped(entry.made)}`;
 }
 
 /** Markdown. */
@@ -78,8 +84,8 @@ export function structureTooltip(target: Target, structure: Structure): string {
   return [
     `**${ENTRY_NAMES[entry.level + 1]} cache** for \`${addressText(target, start)}\` to \`${lastText(target, end)}\``,
     `walks of these addresses begin at the table ${placeText(target, entry.table)} of level ${entry.level}, with what the entries above leave allowed: ${rightsText(entry.rights)}; made under PCID ${pcid}`,
-    `made at instruction ${grouped(entry.made)}, ${grouped(age)} instructions ago`,
-    `${sentence(STATES[state])}${agreementText(target, state, start)}`,
+    `made at instruction ${grouped(entry.made)}, ${plural(age, "instruction")} ago`,
+    `${sentence(STRUCTURE_STATES[state])}${agreementText(target, state, start)}`,
   ].join("\n\n");
 }
 
@@ -103,7 +109,11 @@ function agreementText(target: Target, state: State, start: bigint): string {
   );
   const entry = walk.entryAddresses[last];
   const index = Math.floor((entry % 4096) / (pagingState.levels === 2 ? 4 : 8));
-  return `. The walk of \`${addressText(target, start)}\` now ends at ${ENTRY_NAMES[level]} ${index} of ${placeText(target, entry - (entry % 4096))}: \`${hex64(value)}\`, ${decoded}`;
+  return `. The walk of \`${addressText(target, start)}\` now ends at ${ENTRY_NAMES[level]} ${index} of ${placeText(target, entry - (entry % 4096))}: \`${entryText(target, value)}\`, ${decoded}`;
+}
+
+function entryText({ pagingState }: Target, value: bigint): string {
+  return pagingState.levels === 2 ? `0x${value.toString(16).padStart(8, "0")}` : hex64(value);
 }
 
 function physicalRange(target: Target, { entries }: Translations): string {

@@ -65,7 +65,9 @@ async function findStaleUse({ session, state }: Sessions): Promise<void> {
   }
 }
 
-async function showCause({ label, stale, cause }: TlbRow): Promise<void> {
+const SHOW_ENTRY = "Show in Page Tables";
+
+async function showCause({ label, stale, cause, start }: TlbRow): Promise<void> {
   if (stale !== true) {
     void vscode.window.showInformationMessage(
       `${label} is not stale: it agrees with the tables, or was not compared.`,
@@ -79,7 +81,9 @@ async function showCause({ label, stale, cause }: TlbRow): Promise<void> {
     return;
   }
   const { text, path, line } = cause;
-  void vscode.window.showInformationMessage(`${label} was ${text}.`);
+  void vscode.window.showInformationMessage(`${label} was ${text}.`, SHOW_ENTRY).then((picked) => {
+    if (picked !== undefined) void vscode.commands.executeCommand("pagewalk.goToTable", start);
+  });
   if (path === undefined || line === undefined) return;
   const at = new vscode.Position(line - 1, 0);
   await vscode.window.showTextDocument(vscode.Uri.file(path), { selection: new vscode.Range(at, at) });
