@@ -8,6 +8,7 @@ import { registerMemoryMap } from "./views/memoryMap/register";
 import { registerPageTables } from "./views/pageTables/register";
 import { Sessions } from "./views/sessions";
 import { registerTime } from "./views/time/register";
+import { registerTlb } from "./views/tlb/register";
 
 export function activate(context: vscode.ExtensionContext): void {
   const sessions = new Sessions();
@@ -15,6 +16,7 @@ export function activate(context: vscode.ExtensionContext): void {
     sessions,
     registerDebugging(context),
     registerPageTables(sessions),
+    registerTlb(sessions),
     registerEventLog(sessions),
     registerMemoryPages(sessions),
     registerHover(sessions),

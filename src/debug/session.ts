@@ -25,8 +25,11 @@ import type { StopPolicy } from "./run/runControl";
 import type { Stop } from "./run/stop";
 import type { SourceFiles } from "./sources";
 import { stoppedBody } from "./stopped";
+import { THREAD_ID } from "./thread";
 import type { ReverseStop } from "./time/search";
 import { TimeTravel } from "./time/timeTravel";
+import { StaleUseSearch } from "./tlb/staleUse";
+import { TlbView } from "./tlb/tlb";
 
 /** Milliseconds for which reading names ahead keeps requests waiting. */
 const NAMES_SLICE = 10;
@@ -49,6 +52,7 @@ export class Session {
   readonly dataBreakpoints: DataBreakpoints;
   readonly filters: ExceptionFilters;
   readonly evaluation: Evaluation;
+  private readonly staleUse = new StaleUseSearch();
   /** What the client told of itself. */
   client = {
     linesStartAt1: true,
@@ -112,6 +116,7 @@ export class Session {
     const settings = args === undefined ? this.debuggee.settings : readLaunch(args);
     const target = await launch(settings.request, this.host.files);
     const { breakpoints } = this;
+    this.staleUse.cancel();
     this.current = this.partsOf(target, settings);
     this.debuggee.want(this.filters.kinds);
     for (const breakpoint of breakpoints.retarget()) {
@@ -167,6 +172,14 @@ export class Session {
     this.go(() => (motions === undefined ? control.continue() : control.step(motions)));
   }
 
+  /** Goes on until a stale translation is used; nothing else stops but the end and the user. */
+  findStaleUse(): void {
+    const { target, control } = this.stopped;
+    if (control.ended === undefined) this.staleUse.begin(target);
+    this.host.send("continued", { threadId: THREAD_ID, allThreadsContinued: true });
+    this.resume();
+  }
+
   /** Ends the session: the guest is over, or the user had enough. */
   end(): void {
     if (this.over) return;
@@ -186,6 +199,7 @@ export class Session {
   changed(areas: readonly string[]): void {
     this.debuggee.stack.invalidate();
     this.parts.pageTables.invalidate();
+    this.parts.tlb.invalidate();
     if (this.client.supportsInvalidatedEvent) this.host.send("invalidated", { areas });
   }
 
@@ -246,9 +260,10 @@ export class Session {
 
   /** The debuggee leaves the place where it stands. */
   private leave(debuggee: Debuggee): void {
-    const { pageTables, memoryMap } = this.parts;
+    const { pageTables, memoryMap, tlb } = this.parts;
     debuggee.invalidate();
     debuggee.stop = undefined;
+    tlb.invalidate();
     pageTables.onResume();
     memoryMap.onResume();
   }
@@ -260,6 +275,8 @@ export class Session {
     debuggee.stop = stop;
     this.dataBreakpoints.resolve();
     pageTables.onStop();
+    const missed = this.staleUse.end(stop);
+    if (missed !== undefined) this.say(missed, "important");
     if (stop.kind === "end" && (debuggee.settings.noDebug || !this.filters.kinds.has(stop.event.event))) {
       this.end();
       return;
@@ -300,7 +317,10 @@ export class Session {
   private readonly policy: StopPolicy = {
     addresses: () => (this.ignoring ? NONE : this.breakpoints.addresses),
     arrived: (rip) => (this.ignoring ? undefined : this.breakpoints.arrived(rip)),
-    stopsAt: (event) => !this.ignoring && this.filters.stopsAt(event),
+    stopsAt: (event) =>
+      this.staleUse.active
+        ? this.staleUse.stopsAt(event, this.debuggee.target)
+        : !this.ignoring && this.filters.stopsAt(event),
     dataChanged: (change) => {
       this.lastData = this.ignoring ? undefined : this.dataBreakpoints.stopsAt(change);
       return this.lastData !== undefined;
@@ -308,7 +328,7 @@ export class Session {
   };
 
   private get ignoring(): boolean {
-    return this.debuggee.settings.noDebug;
+    return this.debuggee.settings.noDebug || this.staleUse.active;
   }
 
   private partsOf(target: Target, settings: LaunchSettings): Parts {
@@ -322,7 +342,13 @@ export class Session {
       now,
       event: (event) => this.record(event, eventLog),
     });
-    return { debuggee, eventLog, pageTables: new PageTables(target), memoryMap: new MemoryMap(target) };
+    return {
+      debuggee,
+      eventLog,
+      pageTables: new PageTables(target),
+      memoryMap: new MemoryMap(target),
+      tlb: new TlbView(target, debuggee.sources),
+    };
   }
 
   private record(event: MachineEvent, eventLog: EventLog): void {
@@ -345,6 +371,7 @@ export interface Parts {
   readonly eventLog: EventLog;
   readonly pageTables: PageTables;
   readonly memoryMap: MemoryMap;
+  readonly tlb: TlbView;
 }
 
 const NONE: ReadonlySet<bigint> = new Set();

@@ -2,6 +2,7 @@
  * The event vocabulary: what a run can stop on, print, or show on a timeline. Declared once; the command line,
  * exception filters and documentation derive from `EVENT_KINDS`.
  */
+import type { TableChange } from "./tableChanges";
 
 /** What every event carries. Linear addresses are bigints (64 bit, zero-extended), physical ones numbers. */
 export interface EventBase {
@@ -96,6 +97,8 @@ export interface StaleTlbEvent extends EventBase {
   tables?: number;
   /** One sentence: what the tables say, and what the TLB still gives. */
   reason: string;
+  /** The change of the tables that made it stale, where the machine records them and it is still known. */
+  cause?: TableChange;
 }
 
 /** Any other vector is about to be delivered. */

@@ -4,7 +4,9 @@
  * Invariant: what happens depends on the start state, memory and devices only, never on how a run is cut into
  * slices, nor on which events are wanted.
  */
+import { entrySize } from "../paging/layout";
 import type { PagingState } from "../paging/state";
+import { Walk } from "../paging/walk";
 import { LDTR, TR } from "./cpu/attributes";
 import { loadPdptes } from "./cpu/control";
 import { Cpu, type CpuSurroundings } from "./cpu/cpu";
@@ -27,11 +29,13 @@ import { Serial16550 } from "./devices/serial16550";
 import { EVENT_KINDS, type EventKind, type MachineEvent } from "./events";
 import type { Hypervisor } from "./hypervisor";
 import { Interrupts } from "./interrupts";
-import { PhysicalMemory, type PhysicalRange } from "./memory";
-import type { MmuState } from "./mmu";
+import { FRAME_TABLE, PhysicalMemory, type PhysicalRange } from "./memory";
+import { type MmuState, makesStale } from "./mmu";
 import { type RootState, RootTracker } from "./rootTracker";
 import type { Snapshotable } from "./snapshot";
+import { type Cached, cachedStructure, cachedTranslation, whatMadeStale } from "./staleness";
 import type { SegmentState, StartState } from "./startState";
+import { type TableChange, TableChanges } from "./tableChanges";
 
 export interface MachineConfig {
   /** RAM: page aligned, ascending, not overlapping. */
@@ -106,6 +110,7 @@ export class Machine implements CpuSurroundings, Snapshotable<MachineState> {
   private apicAt: number | undefined;
   /** Cached translations are compared with the tables, whoever wants to hear of it. */
   private exact = false;
+  private tableChanges: TableChanges | undefined;
   private lastEvent: MachineEvent | undefined;
   private finalEvent: MachineEvent | undefined;
 
@@ -323,8 +328,26 @@ export class Machine implements CpuSurroundings, Snapshotable<MachineState> {
    */
   writePhysical(address: number, bytes: Uint8Array): void {
     this.cpu.codeWritten(address, bytes.length);
+    const before = this.tableEntries(address, bytes.length);
     this.memory.writeBytes(address, bytes);
+    this.recordEdits(before);
     this.cpu.mmu.tablesChanged();
+  }
+
+  /** Keeps what can make cached translations stale from now on, so that `whatMadeStale` can tell. Takes 3 MB. */
+  recordTableChanges(): void {
+    this.tableChanges ??= new TableChanges();
+  }
+
+  /**
+   * The change since which something cached does not agree with the tables; undefined where that is not known.
+   * @param before instructions that count: those retired, unless one is running
+   */
+  whatMadeStale(cached: Cached, before = this.cpu.retired): TableChange | undefined {
+    const { tableChanges, cpu } = this;
+    if (tableChanges === undefined) return undefined;
+    tableChanges.forgetFrom(before);
+    return whatMadeStale(cached, tableChanges, cpu.paging, this.memory, new Walk());
   }
 
   // --- what the CPU asks ---
@@ -349,11 +372,24 @@ export class Machine implements CpuSurroundings, Snapshotable<MachineState> {
     return this.nameOfPhysical(physical);
   }
 
+  causeOfStale(address: bigint): TableChange | undefined {
+    const { cpu } = this;
+    if (this.tableChanges === undefined) return undefined;
+    const { translation, structure } = cpu.mmu.held(address);
+    const end = cpu.now() + 1;
+    if (translation !== undefined) return this.whatMadeStale(cachedTranslation(translation), end);
+    if (structure === undefined) return undefined;
+    return this.whatMadeStale(cachedStructure(structure.entry, structure.spanShift), end);
+  }
+
   tableWritten(entry: number, oldLow: number, oldHigh: number, newLow: number, newHigh: number): void {
+    if (this.tableChanges !== undefined && makesStale(oldLow, oldHigh, newLow, newHigh))
+      this.tableChanges.wrote(this.cpu.here(), entry, oldLow, oldHigh, newLow, newHigh);
     this.roots.written(entry, oldLow, oldHigh, newLow, newHigh);
   }
 
   rootLoaded(from: number, to: number, value: bigint | undefined): void {
+    if (from >= 0 && from !== to) this.tableChanges?.loaded(this.cpu.here(), from, to);
     this.roots.loaded(from, to, value);
   }
 
@@ -364,6 +400,31 @@ export class Machine implements CpuSurroundings, Snapshotable<MachineState> {
     recheck(this.cpu);
     if (!this.apicOn) this.apic.reset();
     this.putApic(this.apicOn ? this.apicPlace : undefined);
+  }
+
+  /** The entries of walked tables that a range of memory holds, as they are; none while nobody wants to know. */
+  private tableEntries(address: number, length: number): { entry: number; low: number; high: number }[] {
+    if (this.tableChanges === undefined || this.cpu.paging.levels === 0) return [];
+    const { memory } = this;
+    const size = entrySize(this.cpu.paging.levels);
+    const found: { entry: number; low: number; high: number }[] = [];
+    for (let entry = address - (address % size); entry < address + length; entry += size) {
+      if ((memory.flagsOf(entry) & FRAME_TABLE) === 0) continue;
+      found.push({ entry, low: memory.read32(entry), high: size === 8 ? memory.read32(entry + 4) : 0 });
+    }
+    return found;
+  }
+
+  private recordEdits(before: readonly { entry: number; low: number; high: number }[]): void {
+    const { memory, cpu } = this;
+    const wide = cpu.paging.levels !== 2;
+    // The instruction at which it stands comes behind the change.
+    const at = { instruction: cpu.retired - 1, rip: cpu.rip };
+    for (const { entry, low, high } of before) {
+      const [newLow, newHigh] = [memory.read32(entry), wide ? memory.read32(entry + 4) : 0];
+      if (makesStale(low, high, newLow, newHigh))
+        this.tableChanges?.wrote(at, entry, low, high, newLow, newHigh, true);
+    }
   }
 
   private get apicOn(): boolean {

@@ -337,6 +337,18 @@ export class Mmu implements Snapshotable<MmuState> {
     this.host.fetchesChanged();
   }
 
+  /** What is cached for a linear address under the present PCID; looking changes nothing. */
+  held(address: bigint): {
+    translation: TlbEntry | undefined;
+    structure: { entry: StructureEntry; spanShift: number } | undefined;
+  } {
+    const page4K = Number(BigInt.asUintN(64, address) >> 12n);
+    const entry = this.tlb.findStructure(this.pcid, page4K);
+    const levelBits = this.state.levels === 2 ? 10 : 9;
+    const structure = entry === undefined ? undefined : { entry, spanShift: levelBits * entry.level };
+    return { translation: this.tlb.find(this.pcid, page4K), structure };
+  }
+
   /** Whether cached translations are compared with the tables: as long as somebody wants to hear of stale ones. */
   checkCached(checking: boolean): void {
     this.checking = checking;
@@ -550,8 +562,7 @@ export class Mmu implements Snapshotable<MmuState> {
     const newLow = this.memory.read32(entry);
     const newHigh = entrySize === 8 ? this.memory.read32(entry + 4) : 0;
     if (newLow === oldLow && newHigh === oldHigh) return;
-    const harmless = ((oldLow ^ newLow) & ~HARMLESS_BITS) === 0 && oldHigh === newHigh;
-    if (walked && (oldLow & 1) !== 0 && !harmless) this.presentEntryChanged(entry, entrySize);
+    if (walked && makesStale(oldLow, oldHigh, newLow, newHigh)) this.presentEntryChanged(entry, entrySize);
     else if (!this.cacheTranslations) this.host.fetchesChanged();
     this.host.tableWritten(entry, oldLow, oldHigh, newLow, newHigh);
   }
@@ -632,6 +643,7 @@ export class Mmu implements Snapshotable<MmuState> {
         level: level - 1,
         table: walk.entryAddresses[step + 1] - (walk.entryAddresses[step + 1] % 4096),
         rights,
+        made: this.now(),
         checked: this.generation,
       });
     }
@@ -700,6 +712,11 @@ export class Mmu implements Snapshotable<MmuState> {
     this.readCache.fill(EMPTY);
     this.sharedPageCached = false;
   }
+}
+
+/** Whether a change of an entry can leave cached translations behind that the tables no longer give. */
+export function makesStale(oldLow: number, oldHigh: number, newLow: number, newHigh: number): boolean {
+  return (oldLow & 1) !== 0 && (((oldLow ^ newLow) & ~HARMLESS_BITS) !== 0 || oldHigh !== newHigh);
 }
 
 function setEntry(cache: Int32Array, low: number, high: number, offset: number): void {

@@ -37,6 +37,7 @@ export interface StructureEntry {
   readonly table: number;
   readonly rights: number;
   /** As in `TlbEntry`. */
+  readonly made: number;
   checked: number;
 }
 
@@ -170,6 +171,20 @@ export class Tlb implements Snapshotable<TlbState> {
 
   get size(): number {
     return this.classes.reduce((sum, sizeClass) => sum + sizeClass.size, 0);
+  }
+
+  /** The PCIDs that anything is tagged with but global entries. */
+  pcids(): ReadonlySet<number> {
+    return new Set([...this.classes.flatMap(({ byPcid }) => [...byPcid.keys()]), ...this.structures.keys()]);
+  }
+
+  /** Every structure entry with its PCID and log2 of its linear span, less 12. */
+  *structureEntries(): Generator<{ pcid: number; spanShift: number; entry: StructureEntry }> {
+    for (const [pcid, levels] of this.structures) {
+      for (let spanShift = 0; spanShift < levels.length; spanShift++) {
+        for (const entry of levels[spanShift]?.values() ?? []) yield { pcid, spanShift, entry };
+      }
+    }
   }
 
   /** The cached structure entry nearest to the leaf that covers a 4 KiB page number. */

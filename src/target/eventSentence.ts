@@ -1,6 +1,7 @@
 /** Events in sentences, for stops, the event log and reports. */
 import type { MachineEvent } from "../machine/events";
 import type { Places } from "./places";
+import { causeInWords } from "./staleCause";
 import { hex, hex64, plural } from "./values";
 
 /** An event in one sentence. */
@@ -45,6 +46,10 @@ export function eventSentence(event: MachineEvent, places: Places): string {
       return `The P->M list at ${hex64(event.address)} (${plural(event.frames, "frame")}) is mapped no more`;
     case "serial":
       return event.text;
+    case "stale-tlb":
+      return event.cause === undefined
+        ? event.reason
+        : `${event.reason}; ${causeInWords(event.cause, places)}`;
     case "exit":
       return `The guest exited with status ${event.status}`;
     default:

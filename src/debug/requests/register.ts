@@ -8,6 +8,7 @@ import { registerMemoryRequests } from "./memory";
 import { registerSourceRequests } from "./sources";
 import { registerStackRequests } from "./stack";
 import { registerTimeRequests } from "./time";
+import { registerTlbRequests } from "./tlb";
 import { registerViewRequests } from "./views";
 
 /** Registers all handlers. */
@@ -21,4 +22,5 @@ export function registerRequests(session: Session): void {
   registerSourceRequests(session);
   registerViewRequests(session);
   registerTimeRequests(session);
+  registerTlbRequests(session);
 }

@@ -15,6 +15,7 @@ import type { Hypervisor } from "../hypervisor";
 import { ARENA_REGISTERS, type PhysicalMemory } from "../memory";
 import { Mmu, type MmuHost } from "../mmu";
 import type { Snapshotable } from "../snapshot";
+import type { TableChange } from "../tableChanges";
 import {
   MODE_16,
   MODE_32,
@@ -84,6 +85,8 @@ export interface CpuSurroundings {
   wants(kind: EventKind): boolean;
   /** Whether somebody reads the reasons of such events. */
   explains(kind: EventKind): boolean;
+  /** What made the cached translation of an address stale, as far as it is known. */
+  causeOfStale(address: bigint): TableChange | undefined;
   /** Names the table or symbol at a physical address, for explanations. */
   nameOf(physical: number): string | undefined;
   /** An entry of a watched or walked table changed. Halves are int32. */
@@ -494,10 +497,12 @@ export class Cpu implements MmuHost, Snapshotable<CpuState> {
 
   staleUse(low: number, high: number, access: number, cachedPage: number, _cachedRights: number): void {
     if (!this.surroundings.wants("stale-tlb")) return;
+    const cause = this.surroundings.causeOfStale(linear(low, high));
     this.emit({
       event: "stale-tlb",
       ...this.here(),
       ...describeStaleUse(this, low, high, access, cachedPage),
+      ...(cause === undefined ? {} : { cause }),
     });
   }
 
