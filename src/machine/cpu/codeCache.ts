@@ -181,8 +181,9 @@ export class CodeCache {
    * looked at. `retired` and RIP are right then.
    * @param block with a region, and no more instructions than are left
    * @param limit instructions retired at most
+   * @returns false where nothing was done, since the region leaves the block's only instruction to the run loop
    */
-  runRegion(block: Block, limit: number): void {
+  runRegion(block: Block, limit: number): boolean {
     const { cpu } = this;
     const start = cpu.retired;
     const most = Math.min(limit - start, MOST);
@@ -194,6 +195,7 @@ export class CodeCache {
     cpu.retired = this.end - (left < 0 ? ~left : left);
     cpu.index = 0;
     this.current = NO_BLOCK;
+    return cpu.retired !== start;
   }
 
   /** For a region: runs an instruction's closure. Returns 0, or what the region has to return. */

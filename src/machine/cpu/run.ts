@@ -67,13 +67,13 @@ function runBlocks(c: Cpu, limit: number, passBreakpoint: boolean): RunEnd | und
     if (block.milestone !== undefined && tellMilestone(c, block.milestone)) return stopped(c);
     if (block.breakpoint && !pass) return "breakpoint";
     pass = false;
-    code.current = block;
     const { ops } = block;
     const trapping = (r[R_FLAGS] & TF) !== 0;
     c.budget = Math.min(limit, c.deadline) - c.retired;
     const count = trapping ? 1 : Math.min(ops.length, c.budget);
-    if (block.target >= 0 && count === ops.length && !trapping) code.runRegion(block, c.retired + c.budget);
-    else {
+    const inRegion = block.target >= 0 && count === ops.length && !trapping;
+    if (!inRegion || !code.runRegion(block, c.retired + c.budget)) {
+      code.current = block;
       if (block.runs++ === HOT) code.compile(block);
       r[R_RIP] = block.nextLow;
       r[R_RIP + 1] = block.nextHigh;

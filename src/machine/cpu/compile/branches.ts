@@ -18,6 +18,8 @@ export function directTargets(site: Site): bigint[] | undefined {
   const { mnemonic } = instruction;
   const direct = instruction.op0Kind === OpKind.NearBranch64;
   const next = nextAddress(site);
+  if (direct && instruction.nearBranchTarget === instruction.ip && mnemonic === Mnemonic.Jmp)
+    return undefined;
   if (mnemonic === Mnemonic.Jmp) return direct ? [instruction.nearBranchTarget] : [];
   // What is behind a call is where its return leads.
   if (mnemonic === Mnemonic.Call) return direct ? [instruction.nearBranchTarget, next] : [next];
