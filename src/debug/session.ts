@@ -13,6 +13,7 @@ import { Breakpoints } from "./breakpoints/breakpoints";
 import { DataBreakpoints, type DataHit } from "./breakpoints/dataBreakpoints";
 import { ExceptionFilters } from "./breakpoints/exceptionFilters";
 import { protocolBreakpoint } from "./breakpoints/shown";
+import type { ComparisonRows } from "./compare/rows";
 import { Debuggee } from "./debuggee";
 import { Dispatcher, RequestError } from "./dispatcher";
 import { Evaluation } from "./evaluation";
@@ -244,8 +245,7 @@ export class Session {
   /** The debuggee leaves the place where it stands. */
   private leave(debuggee: Debuggee): void {
     const { pageTables, memoryMap } = this.parts;
-    debuggee.invalidate();
-    debuggee.stop = undefined;
+    debuggee.left();
     pageTables.onResume();
     memoryMap.onResume();
   }
@@ -321,6 +321,8 @@ export interface Parts {
   readonly eventLog: EventLog;
   readonly pageTables: PageTables;
   readonly memoryMap: MemoryMap;
+  /** The latest comparison of two moments. */
+  comparison?: ComparisonRows;
 }
 
 const NONE: ReadonlySet<bigint> = new Set();
