@@ -6,6 +6,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { debuggerFigures } from "./bench/debugger";
+import { reverseFigures } from "./bench/reverse";
 import { type BootOptions, bootProgram, programImage, requireProgram } from "./boot/boot";
 import { parseCpu } from "./machine/cpu/model";
 import { Machine, type MachineConfig } from "./machine/machine";
@@ -121,6 +122,8 @@ function terabyte(): number {
 }
 
 const PEAK = "--terabyte-peak";
+/** Measures going backwards only. */
+const REVERSE = "--reverse";
 
 /** Peak resident memory in MiB of a process that does nothing else than boot with 1 TiB. */
 function terabytePeak(): number {
@@ -175,13 +178,33 @@ async function debugging(): Promise<Figure[]> {
   ];
 }
 
+async function backwards(): Promise<Figure[]> {
+  const all = await reverseFigures(join(__dirname, ".."));
+  return all.flatMap(({ boot, instructions, ...figures }) => {
+    const { switchover, fault, write, step, slowdown, checkpoints } = figures;
+    return [
+      { name: "reverse: end to switchover", value: switchover, unit: "ms", note: boot },
+      { name: "reverse: end to first page fault", value: fault, unit: "ms" },
+      { name: "reverse: end to an entry's write", value: write, unit: "ms" },
+      { name: "reverse: one step back", value: step, unit: "ms" },
+      {
+        name: "run with checkpoints",
+        value: slowdown,
+        unit: "times as long",
+        note: `${(instructions / 1e6).toFixed(1)} million instructions, ${checkpoints.toFixed(1)} MiB of checkpoints`,
+      },
+    ];
+  });
+}
+
 async function main(): Promise<void> {
   if (process.argv.includes(PEAK)) {
     terabyte();
     console.log(process.resourceUsage().maxRSS / 1024);
     return;
   }
-  for (const { name, value, unit, note } of [...figures(), ...(await debugging())]) {
+  const forwards = process.argv.includes(REVERSE) ? [] : [...figures(), ...(await debugging())];
+  for (const { name, value, unit, note } of [...forwards, ...(await backwards())]) {
     console.log(
       `${name.padEnd(36)}${value.toFixed(1).padStart(10)} ${unit}${note === undefined ? "" : `   (${note})`}`,
     );

@@ -1,8 +1,6 @@
 /** What a user of the debugger waits for, measured through the adapter as a client sees it. */
 import { join } from "node:path";
-import type { DebugProtocol } from "@vscode/debugprotocol";
-import { Connection } from "../debug/connection";
-import { nodeHost } from "../debug/nodeHost";
+import { Client } from "./client";
 
 export interface DebuggerFigures {
   /** Milliseconds from launch to the stop at the entry. */
@@ -17,52 +15,6 @@ export interface DebuggerFigures {
 }
 
 const STEPS = 150;
-
-type Message = DebugProtocol.ProtocolMessage;
-
-/** A client without an editor. */
-class Client {
-  private readonly connection: Connection;
-  private readonly waiting = new Map<number, (response: DebugProtocol.Response) => void>();
-  private stopped: (() => void) | undefined;
-  private seq = 1;
-
-  constructor(root: string) {
-    this.connection = new Connection(nodeHost(root), () => {});
-    this.connection.onDidSendMessage((message) => this.take(message as Message));
-  }
-
-  async ask(command: string, args: unknown = {}): Promise<Record<string, unknown>> {
-    const seq = this.seq++;
-    const response = await new Promise<DebugProtocol.Response>((done) => {
-      this.waiting.set(seq, done);
-      this.connection.handleMessage({ type: "request", seq, command, arguments: args } as never);
-    });
-    if (!response.success) throw new Error(`${command}: ${response.message}`);
-    return (response.body ?? {}) as Record<string, unknown>;
-  }
-
-  /** A request that moves the debuggee, until it stands again. */
-  async go(command: string): Promise<void> {
-    const stop = new Promise<void>((done) => {
-      this.stopped = done;
-    });
-    await this.ask(command, { threadId: 1 });
-    await stop;
-  }
-
-  end(): void {
-    this.connection.session.end();
-  }
-
-  private take(message: Message): void {
-    if (message.type === "response") {
-      const response = message as DebugProtocol.Response;
-      this.waiting.get(response.request_seq)?.(response);
-      this.waiting.delete(response.request_seq);
-    } else if ((message as DebugProtocol.Event).event === "stopped") this.stopped?.();
-  }
-}
 
 /** Steps through early-fault from its first page fault on. */
 export async function debuggerFigures(): Promise<DebuggerFigures> {

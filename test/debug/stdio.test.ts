@@ -75,12 +75,9 @@ describe("the adapter over stdio", () => {
   });
 
   test("steps back, and runs backwards to where it was", async () => {
-    await client.initializeRequest();
-    await launchedAfterInitialize();
-    await client.setExceptionBreakpointsRequest({ filters: ["page-fault"] });
+    await launched(["page-fault"]);
     const stop = () => client.waitForEvent("stopped", 20_000);
     const rip = async () => (await client.evaluateRequest({ expression: "$rip,x" })).body.result;
-    await Promise.all([stop(), client.configurationDoneRequest()]);
     const entry = await rip();
     await Promise.all([stop(), client.continueRequest({ threadId: 1 })]);
     const fault = await rip();

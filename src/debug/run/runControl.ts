@@ -29,6 +29,9 @@ export interface StopPolicy {
 const SLICE_TIME = 20;
 const FIRST_SLICE = 50_000;
 const MAX_SLICE = 1e9;
+/** Instructions between two checkpoints: about a slice, so that none is missed. */
+const LEAST_SPACING = 200_000;
+const MOST_SPACING = 8_000_000;
 /** Single instructions between two looks at the clock. */
 const STEPS_AT_ONCE = 64;
 
@@ -204,7 +207,7 @@ export class RunControl {
     for (let pass = true; ; ) {
       this.setBreakpoints(addresses);
       const before = this.now();
-      const result = this.guardedRun(() => machine.run(this.slice, pass, { atReturn: toReturn }));
+      const result = this.guardedRun(() => this.advance(this.slice, pass, toReturn));
       const stop = this.stopOf(result);
       if (stop !== undefined) return stop;
       pass = machine.cpu.isRepeating;
@@ -227,7 +230,18 @@ export class RunControl {
   }
 
   private advance(instructions: number, pass = true, toReturn = false): RunResult {
-    if (this.history !== undefined) return this.history.run(instructions, pass, toReturn);
+    const { history, machine } = this;
+    if (history !== undefined) {
+      const [start, before] = [machine.instructions, this.now()];
+      const result = history.run(instructions, pass, toReturn);
+      const [made, took] = [machine.instructions - start, this.now() - before];
+      if (made > LEAST_SPACING / 4)
+        history.spacing = Math.max(
+          LEAST_SPACING,
+          Math.min(MOST_SPACING, Math.round((made * SLICE_TIME) / (took + 1))),
+        );
+      return result;
+    }
     return this.machine.run(instructions, pass, { atReturn: toReturn });
   }
 

@@ -15,15 +15,15 @@ export interface ReverseStop {
 
 /** Has the machine tell of events during a search, for as long as it takes. */
 export function listenTo(
-  { target, control, timeline }: Debuggee,
+  { target, control }: Debuggee,
   kinds: ReadonlySet<EventKind>,
   addresses: readonly bigint[],
-  wants: (event: MachineEvent, hits: number) => boolean,
+  wants: (event: MachineEvent) => boolean,
 ): { take(): MachineEvent[] } {
   let stopping: MachineEvent[] = [];
   target.machine.want(kinds);
   control.listen(addresses, (event) => {
-    if (wants(event, timeline.countUpTo(event.event, event.instruction))) stopping.push(event);
+    if (wants(event)) stopping.push(event);
     return stopping.length > 0;
   });
   return {
@@ -42,7 +42,9 @@ export function stopProbe(session: Session): Probe<ReverseStop> {
   const kinds = filters.kinds;
   const addresses = [...breakpoints.addresses];
   const frames = framesOf(dataBreakpoints.ranges);
-  const events = listenTo(debuggee, kinds, addresses, (event, hits) => filters.wouldStop(event, hits));
+  const wouldStop = (event: MachineEvent) =>
+    filters.wouldStop(event, debuggee.timeline.countUpTo(event.event, event.instruction));
+  const events = listenTo(debuggee, kinds, addresses, wouldStop);
   const hit = (result: RunResult): ReverseStop | undefined => {
     const stopping = events.take();
     debuggee.stack.invalidate();
@@ -63,14 +65,19 @@ export function stopProbe(session: Session): Probe<ReverseStop> {
   const mayHit = (part: Part) =>
     addresses.length > 0 ||
     frames.some((frame) => part.mayHaveWritten(frame)) ||
-    [...kinds].some((kind) => mayHaveEvent(debuggee, kind, part));
+    [...kinds].some((kind) => mayHaveEvent(debuggee, kind, part, wouldStop));
   return { hit, mayHit };
 }
 
 /** Whether an event may have come in a part of the run: those that are always recorded are known. */
-export function mayHaveEvent({ timeline }: Debuggee, kind: EventKind, { from, to }: Part): boolean {
+export function mayHaveEvent(
+  { timeline }: Debuggee,
+  kind: EventKind,
+  { from, to }: Part,
+  accept: (event: MachineEvent) => boolean = () => true,
+): boolean {
   if (!ALWAYS_RECORDED.has(kind)) return true;
-  return timeline.mayHave(kind, from.instruction - 1, to.instruction);
+  return timeline.mayHave(kind, from.instruction - 1, to.instruction, accept);
 }
 
 /** The frames that ranges of physical memory lie in. */

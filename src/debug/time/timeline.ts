@@ -55,7 +55,7 @@ export class Timeline {
 
   /** The latest exceptions before an instruction, oldest first. */
   exceptionsBefore(instruction: number): readonly Recorded[] {
-    const end = lowerBound(this.kept, instruction + 1, ({ event }) => event.instruction);
+    const end = this.firstFrom(instruction + 1);
     const found: Recorded[] = [];
     for (let i = end - 1; i >= 0 && found.length < MOST_EXCEPTIONS; i--) {
       const { event } = this.kept[i];
@@ -64,12 +64,26 @@ export class Timeline {
     return found.reverse();
   }
 
-  /** Whether an event of a kind may have come from one instruction to another, both included. */
-  mayHave(kind: EventKind, from: number, to: number): boolean {
+  /**
+   * Whether an event of a kind may have come from one instruction to another, both included.
+   * @param accept whether an event counts at all
+   */
+  mayHave(kind: EventKind, from: number, to: number, accept: (event: MachineEvent) => boolean): boolean {
     if (this.truncated) return true;
     const times = this.instructions.get(kind) ?? [];
     const at = lowerBound(times, from, (each) => each);
-    return at < times.length && times[at] <= to;
+    if (at >= times.length || times[at] > to) return false;
+    if (this.kept.length >= MOST_KEPT) return true;
+    for (let i = this.firstFrom(from); i < this.kept.length; i++) {
+      const { event } = this.kept[i];
+      if (event.instruction > to) return false;
+      if (event.event === kind && accept(event)) return true;
+    }
+    return false;
+  }
+
+  private firstFrom(instruction: number): number {
+    return lowerBound(this.kept, instruction, ({ event }) => event.instruction);
   }
 
   /** How many events of a kind there were up to an instruction, included. */
@@ -86,8 +100,8 @@ export class Timeline {
     const { history, target } = this;
     const end = history?.end.instruction ?? target.machine.instructions;
     const last = Math.max(from, Math.min(to, end));
-    const first = lowerBound(this.kept, from, ({ event }) => event.instruction);
-    const behind = lowerBound(this.kept, last + 1, ({ event }) => event.instruction);
+    const first = this.firstFrom(from);
+    const behind = this.firstFrom(last + 1);
     const counts = this.counts(from, last);
     const total = counts.reduce((sum, { count }) => sum + count, 0);
     const isWhole = total === behind - first && total <= most;

@@ -68,6 +68,8 @@ const FIRST_SLICE = 1_000_000;
 export class History {
   /** Instructions between two yields of a replay, at most: for whoever keeps time. */
   slice = FIRST_SLICE;
+  /** Instructions between two checkpoints at the end of a run, at least: as many as are replayed without notice. */
+  spacing: number;
   /** Moments at which a run that was made again was not where it had been: none, unless the machine is wrong. */
   divergences = 0;
   private readonly chain: Chain;
@@ -84,8 +86,9 @@ export class History {
   constructor(
     private readonly machine: Machine,
     private readonly budget: number,
-    private readonly spacing = SPACING,
+    spacing = SPACING,
   ) {
+    this.spacing = spacing;
     this.chain = new Chain(machine);
     this.latest = positionOf(machine);
     this.chain.take(this.latest, 0);
@@ -289,7 +292,7 @@ export class History {
 
   /** Replays to a moment, and leaves a checkpoint near it. */
   private *replay(target: Position, first: boolean): Work<void> {
-    const margin = this.spacing * NEAR;
+    const margin = Math.floor(this.spacing * NEAR);
     const near = target.instruction - margin;
     const sinceBase = () =>
       this.machine.instructions - this.chain.all[this.chain.baseIndex].position.instruction;
@@ -385,7 +388,7 @@ export class History {
   /** Instructions until a checkpoint is to be taken; in a known run nobody takes one. */
   private untilNextCheckpoint(): number {
     if (this.lookingBack) return Number.POSITIVE_INFINITY;
-    return Math.max(this.spacing / 200, this.due() - this.machine.instructions);
+    return Math.max(Math.ceil(this.spacing / 200), this.due() - this.machine.instructions);
   }
 
   private due(): number {
