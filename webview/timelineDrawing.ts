@@ -76,31 +76,29 @@ function axis(view: TimeView): SVGElement[] {
 
 function drawMark(mark: TimeMark, y: number, { choose }: TimelineLook): SVGElement {
   const [kind] = mark.kinds;
-  const isMixed = mark.kinds.length > 1;
-  const name = `mark ${isMixed ? "mark-mixed" : classOf(kind)}`;
-  const group = option(spokenOfMark(mark), name, false, () => choose(mark));
+  const group = option(spokenOfMark(mark), `mark ${classOf(kind)}`, false, () => choose(mark));
   group.setAttribute("data-key", `${mark.lane}:${mark.first}`);
   group.setAttribute("data-vscode-context", momentContext(mark.first));
   group.setAttribute("transform", `translate(${mark.x.toFixed(1)} ${y})`);
   // What is hit is larger than what is seen.
-  group.append(svg("rect", { class: "hit", x: -6, y: -LANE / 2, width: 12, height: LANE }));
-  const many = mark.count > 99 ? "99+" : String(mark.count);
-  if (mark.count === 1) group.append(svg("path", { d: shapeOf(kind), "fill-rule": "evenodd" }));
-  else if (isMixed) group.append(svg("rect", { class: "pill", x: -6, y: -6, width: 12, height: 12, rx: 6 }));
-  else group.append(svg("path", { d: shapeOf(kind), "fill-rule": "evenodd" }));
-  if (mark.count > 1) group.append(svg("text", { class: "count", x: 0, y: -4.5 }, many));
+  group.append(
+    svg("rect", { class: "hit", x: -6, y: -LANE / 2, width: 12, height: LANE }),
+    svg("path", { d: shapeOf(kind), "fill-rule": "evenodd" }),
+  );
+  if (mark.count > 1) {
+    const count = mark.count > 99 ? "99+" : String(mark.count);
+    group.append(svg("text", { class: "count", x: 6, y: 5 - LANE / 2 + 1 }, count));
+  }
   return group;
 }
 
 /** All of a mark in a line. */
 export function spokenOfMark({ kinds, count, first, last, text }: TimeMark): string {
-  if (count === 1 && text !== undefined) {
-    return `${labelOf(kinds[0])} at instruction ${grouped(first)}: ${text}`;
-  }
-  const what = kinds.length === 1 ? labelOf(kinds[0]) : kinds.map(labelOf).join(", ");
+  const what = kinds.map(labelOf).join(", ");
+  if (text !== undefined) return `${what} at instruction ${grouped(first)}: ${text}`;
   const where =
     first === last ? `at instruction ${grouped(first)}` : `from ${grouped(first)} to ${grouped(last)}`;
-  return `${grouped(count)} events, ${where}: ${what}. Select to ${first === last ? "look" : "zoom in"}`;
+  return `${what}: ${grouped(count)} events, ${where}. Select to ${first === last ? "look" : "zoom in"}`;
 }
 
 /** What the editor's context menu is about. */

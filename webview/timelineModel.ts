@@ -4,7 +4,7 @@
  * width alone.
  */
 import type { TimelineData } from "./messages";
-import { LANES, type LaneName, laneOf } from "./timelineKinds";
+import { LANES, type LaneName, laneOf, rankOf } from "./timelineKinds";
 import { GUTTER } from "./view";
 
 /** Instructions from `from` up to `to`; not whole numbers while zooming. */
@@ -94,12 +94,12 @@ export class TimeView {
 /** Events that are drawn as one. */
 export interface TimeMark {
   readonly lane: LaneName;
-  /** The kinds in it, those of the first events first. */
+  /** The kinds in it, the most telling first. */
   readonly kinds: readonly string[];
   readonly count: number;
   readonly first: number;
   readonly last: number;
-  /** Of a single event. */
+  /** Of the events of a single instruction. */
   readonly text?: string;
   /** The pixel of its middle. */
   readonly x: number;
@@ -144,28 +144,29 @@ function happenings({ events, counts, edits, from }: TimelineData): Happening[] 
 export const EDIT = "edit";
 
 function merged(lane: LaneName, all: readonly Happening[], view: TimeView): TimeMark[] {
-  const marks: (TimeMark & { kinds: string[]; left: number })[] = [];
-  for (const { kind, first, last, count, text } of [...all].sort((a, b) => a.first - b.first)) {
-    const x = view.x((first + last) / 2);
-    const near = marks.at(-1);
+  const groups: { left: number; x: number; members: Happening[] }[] = [];
+  for (const each of [...all].sort((a, b) => a.first - b.first)) {
+    const x = view.x((each.first + each.last) / 2);
+    const near = groups.at(-1);
     if (near !== undefined && x - near.left < MARK_WIDTH) {
-      const kinds = near.kinds.includes(kind) ? near.kinds : [...near.kinds, kind];
-      const end = Math.max(near.last, last);
-      marks[marks.length - 1] = {
-        lane,
-        kinds,
-        count: near.count + count,
-        first: near.first,
-        last: end,
-        x: clamped(view, (near.left + x) / 2),
-        left: near.left,
-      };
-    } else {
-      const single = text === undefined ? {} : { text };
-      marks.push({ lane, kinds: [kind], count, first, last, ...single, x: clamped(view, x), left: x });
-    }
+      near.members.push(each);
+      near.x = x;
+    } else groups.push({ left: x, x, members: [each] });
   }
-  return marks.map(({ left, ...mark }) => mark);
+  return groups.map(({ left, x, members }) => {
+    const first = members[0].first;
+    const last = members.reduce((most, each) => Math.max(most, each.last), first);
+    const texts = members.flatMap(({ text }) => (text === undefined ? [] : [text]));
+    return {
+      lane,
+      kinds: [...new Set(members.map(({ kind }) => kind))].sort((a, b) => rankOf(a) - rankOf(b)),
+      count: members.reduce((sum, { count }) => sum + count, 0),
+      first,
+      last,
+      ...(first === last && texts.length > 0 ? { text: texts.join("; ") } : {}),
+      x: clamped(view, (left + x) / 2),
+    };
+  });
 }
 
 function clamped(view: TimeView, x: number): number {

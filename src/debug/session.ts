@@ -26,6 +26,7 @@ import type { StopPolicy } from "./run/runControl";
 import type { Stop } from "./run/stop";
 import type { SourceFiles } from "./sources";
 import { stoppedBody } from "./stopped";
+import { THREAD_ID } from "./thread";
 import type { ReverseStop } from "./time/search";
 import { TimeTravel } from "./time/timeTravel";
 
@@ -199,7 +200,7 @@ export class Session {
 
   /** Moves the debuggee through the history; the stop is told when it comes. */
   goBack(move: () => Promise<ReverseStop | { stop: Stop }>): void {
-    const travel = this.travelling(move).then(
+    const travel = this.travelling(move, true).then(
       (found) => {
         this.lastData = "data" in found ? found.data : undefined;
         const { cpu } = this.debuggee.target.machine;
@@ -215,12 +216,19 @@ export class Session {
     this.travel = travel;
   }
 
-  /** Does something that moves the debuggee through the history. */
-  async travelling<T>(move: () => Promise<T>): Promise<T> {
+  /**
+   * Does something that moves the debuggee through the history.
+   * @param implied whether the request itself tells the client that the debuggee leaves its place
+   */
+  async travelling<T>(move: () => Promise<T>, implied = false): Promise<T> {
     this.leave(this.stopped);
+    if (!implied) this.host.send("continued", { threadId: THREAD_ID, allThreadsContinued: true });
     this.travels++;
     try {
       return await move();
+    } catch (error) {
+      if (!implied) this.standAtMoment("Nothing was gone to");
+      throw error;
     } finally {
       this.travels--;
     }

@@ -221,6 +221,16 @@ describe("marks", () => {
     ]);
   });
 
+  test("of several the most telling gives the shape; of one instruction all is told", () => {
+    const data = dataOf([
+      ["cr3-load", 700],
+      ["switchover", 700],
+    ]);
+    expect(marksOf(data, new TimeView(1000, wholeOf(data)), NONE)).toMatchObject([
+      { kinds: ["switchover", "cr3-load"], count: 2, text: "cr3-load at 700; switchover at 700" },
+    ]);
+  });
+
   test("buckets count like events", () => {
     const buckets = Array.from({ length: 256 }, (_, i) => (i % 3 === 0 ? 7 : 0));
     const counts = [{ kind: "table-write", label: "Table write", count: 7 * 86, width: 4000, buckets }];
