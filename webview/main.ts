@@ -17,6 +17,8 @@ import { addressText, byKey, find, keyOf, type Model, modelOf, type Selection, t
 import { prepareLists } from "./roving";
 import type { Scale } from "./scale";
 import { table } from "./table";
+import "./timeline.css";
+import { TimelinePanel } from "./timelinePanel";
 import { carried, panned, View, WHOLE, type Window, windowOf, zoomed } from "./view";
 
 declare function acquireVsCodeApi(): {
@@ -27,7 +29,12 @@ declare function acquireVsCodeApi(): {
 
 provideVSCodeDesignSystem().register(vsCodeButton(), vsCodeCheckbox(), vsCodeTextField());
 
-const savedState = v.object({ from: v.number(), to: v.number(), asTable: v.boolean() });
+const savedState = v.object({
+  from: v.number(),
+  to: v.number(),
+  asTable: v.boolean(),
+  timeline: v.optional(v.object({ from: v.number(), to: v.number(), hidden: v.array(v.string()) })),
+});
 /** Milliseconds that what changed flashes, as the style sheet has it. */
 const FLASH = 900;
 /** Milliseconds without another zoom after which what is seen is explored. */
@@ -49,13 +56,21 @@ class Page {
   private readonly picture = element("picture");
   private readonly side = element("details");
   private readonly status = element("status");
+  private readonly timeline: TimelinePanel;
 
   constructor() {
     const saved = v.safeParse(savedState, this.api.getState());
+    this.timeline = new TimelinePanel(
+      element("timeline"),
+      (message) => this.post(message),
+      () => this.save(),
+      saved.success ? saved.output.timeline : undefined,
+    );
     if (saved.success && saved.output.to > saved.output.from) {
       this.window = windowOf(saved.output);
       this.asTable = saved.output.asTable;
     }
+    this.timeline.showAsTable(this.asTable);
     window.addEventListener("message", ({ data }) => this.take(data));
     new ResizeObserver(() => this.draw()).observe(this.picture);
     connect(this.picture, this.asTable, {
@@ -67,6 +82,7 @@ class Page {
       showMachine: (machine) => this.post({ type: "space", space: machine ? "machine" : "domain" }),
       showAsTable: (asTable) => {
         this.asTable = asTable;
+        this.timeline.showAsTable(asTable);
         this.draw();
       },
     });
@@ -95,6 +111,12 @@ class Page {
         document.body.dataset.state = message.state;
         if (message.state === "none") this.clear();
         this.status.textContent = STATES[message.state];
+        break;
+      case "timeline":
+        this.timeline.take(message.timeline, message.firstMoment);
+        break;
+      case "progress":
+        this.timeline.progress(message.progress);
         break;
       case "problem":
         this.asked = undefined;
@@ -134,7 +156,12 @@ class Page {
     this.model = undefined;
     this.selected = undefined;
     this.asked = undefined;
+    this.timeline.clear();
     this.draw();
+  }
+
+  private save(): void {
+    this.api.setState({ ...this.window, asTable: this.asTable, timeline: this.timeline.saved });
   }
 
   private get view(): View {
@@ -143,7 +170,7 @@ class Page {
 
   private draw(): void {
     const { model } = this;
-    this.api.setState({ ...this.window, asTable: this.asTable });
+    this.save();
     document.body.classList.toggle("has-map", model !== undefined);
     if (model === undefined) {
       this.picture.replaceChildren();

@@ -8,6 +8,7 @@ import {
   SLOT_STATES,
   SPACES,
 } from "../src/debug/protocol/memoryMap";
+import type { TimelineAnswer } from "../src/debug/protocol/time";
 
 const hex = v.pipe(v.string(), v.regex(/^0x[0-9a-f]{1,16}$/));
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -86,6 +87,30 @@ export type SlotData = v.InferOutput<typeof pool>["slots"][number];
 export type LinearRangeData = MapData["unexplored"][number];
 export type WindowData = v.InferOutput<typeof windowSchema>;
 
+/** What the timeline draws. */
+const timelineSchema = v.object({
+  now: count,
+  start: count,
+  end: count,
+  lookingBack: v.boolean(),
+  looking: v.boolean(),
+  canGoBack: v.boolean(),
+  edits: v.array(count),
+  kinds: v.array(v.object({ kind: v.string(), label: v.string(), count })),
+  from: count,
+  to: count,
+  total: count,
+  events: v.array(v.object({ instruction: count, kind: v.string(), text: v.string() })),
+  counts: v.array(
+    v.object({ kind: v.string(), label: v.string(), count, width: count, buckets: v.array(count) }),
+  ),
+});
+export type TimelineData = v.InferOutput<typeof timelineSchema>;
+
+/** How far the debuggee has come on its way to another moment. */
+const progressSchema = v.object({ title: v.string(), percentage: v.number() });
+export type Progress = v.InferOutput<typeof progressSchema>;
+
 /** To the page. */
 export const toPage = v.variant("type", [
   v.object({ type: v.literal("map"), map: mapSchema }),
@@ -93,6 +118,14 @@ export const toPage = v.variant("type", [
   v.object({ type: v.literal("state"), state: v.picklist(["none", "starting", "running", "stopped"]) }),
   v.object({ type: v.literal("problem"), text: v.string() }),
   v.object({ type: v.literal("select"), physical: v.optional(hex), linear: v.optional(hex) }),
+  v.object({
+    type: v.literal("timeline"),
+    timeline: timelineSchema,
+    /** The instruction that the next comparison begins with. */
+    firstMoment: v.optional(count),
+  }),
+  /** Without `progress` it has arrived. */
+  v.object({ type: v.literal("progress"), progress: v.optional(progressSchema) }),
 ]);
 export type ToPage = v.InferInput<typeof toPage>;
 
@@ -104,6 +137,15 @@ export function mapMessage(map: MemoryMapAnswer): ToPage {
 /** The answer to a `window`. */
 export function windowMessage(range: LinearRangeData, found: Mappings): ToPage {
   return { type: "window", ...range, ...(found as unknown as Pick<MapData, keyof Mappings>) };
+}
+
+/** The timeline; see `mapMessage`. */
+export function timelineMessage(timeline: TimelineAnswer, firstMoment: number | undefined): ToPage {
+  return {
+    type: "timeline",
+    timeline: timeline as unknown as TimelineData,
+    ...(firstMoment === undefined ? {} : { firstMoment }),
+  };
 }
 
 /** What the page may have the extension do. */
@@ -118,5 +160,14 @@ export const fromPage = v.variant("type", [
   v.object({ type: v.literal("window"), ...linearRange }),
   /** The map in other addresses. */
   v.object({ type: v.literal("space"), space: v.picklist(SPACES) }),
+  /** The events of a part of the run. */
+  v.object({ type: v.literal("timeline"), from: count, to: count }),
+  /** Looks at a moment. */
+  v.object({ type: v.literal("travel"), to: count }),
+  v.object({ type: v.literal("cancelTravel") }),
+  v.object({ type: v.literal("continueHere") }),
+  v.object({ type: v.literal("present") }),
+  /** A moment of a comparison: the first one, or the one to compare that with. */
+  v.object({ type: v.literal("moment"), role: v.picklist(["first", "compare"]), instruction: count }),
 ]);
 export type FromPage = v.InferOutput<typeof fromPage>;

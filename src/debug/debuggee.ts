@@ -4,6 +4,7 @@ import { EVENT_KINDS, type EventKind, type MachineEvent } from "../machine/event
 import type { RegisterDescription } from "../target/registers";
 import type { Target } from "../target/target";
 import { Disassembler } from "./disassembly";
+import { RequestError } from "./dispatcher";
 import type { LaunchSettings } from "./launch";
 import { Listings } from "./listings";
 import { RunControl, type StopPolicy } from "./run/runControl";
@@ -55,6 +56,7 @@ export class Debuggee {
   /** Why it stands still; undefined before its first stop and while it runs. */
   stop: Stop | undefined;
   private readonly trail = new ExceptionTrail();
+  private looking = false;
 
   constructor(
     readonly target: Target,
@@ -95,7 +97,39 @@ export class Debuggee {
     this.invalidate();
   }
 
+  /** Whether the moment at which it stands is only looked at: it cannot be changed. */
+  get isLooking(): boolean {
+    return this.looking && this.history?.lookingBack === true;
+  }
+
+  /** The moment is only looked at, until the debuggee leaves it. */
+  look(): void {
+    this.looking = true;
+  }
+
+  /** The debuggee leaves the moment at which it stands. */
+  left(): void {
+    this.looking = false;
+    this.stop = undefined;
+    this.invalidate();
+  }
+
+  /** The moment at which it stands is the present from now on. */
+  forgetFuture(): void {
+    this.looking = false;
+    if (this.history?.lookingBack !== true) return;
+    this.history.forgetFuture();
+    this.timeline.cut();
+  }
+
+  /** @throws RequestError where the moment is only looked at */
   private edit(history: History, change: () => void): void {
+    if (this.isLooking) {
+      const { instructions } = this.target.machine;
+      throw new RequestError(
+        `instruction ${instructions} is only looked at: nothing can be changed before you continue from here`,
+      );
+    }
     const wasPast = history.lookingBack;
     history.edit(change);
     if (wasPast) this.timeline.cut();

@@ -13,6 +13,7 @@ import { Breakpoints } from "./breakpoints/breakpoints";
 import { DataBreakpoints, type DataHit } from "./breakpoints/dataBreakpoints";
 import { ExceptionFilters } from "./breakpoints/exceptionFilters";
 import { protocolBreakpoint } from "./breakpoints/shown";
+import type { ComparisonRows } from "./compare/rows";
 import { Debuggee } from "./debuggee";
 import { Dispatcher, RequestError } from "./dispatcher";
 import { Evaluation } from "./evaluation";
@@ -215,7 +216,7 @@ export class Session {
 
   /** Moves the debuggee through the history; the stop is told when it comes. */
   goBack(move: () => Promise<ReverseStop | { stop: Stop }>): void {
-    const travel = this.travelling(move).then(
+    const travel = this.travelling(move, true).then(
       (found) => {
         this.lastData = "data" in found ? found.data : undefined;
         const { cpu } = this.debuggee.target.machine;
@@ -231,12 +232,19 @@ export class Session {
     this.travel = travel;
   }
 
-  /** Does something that moves the debuggee through the history. */
-  async travelling<T>(move: () => Promise<T>): Promise<T> {
+  /**
+   * Does something that moves the debuggee through the history.
+   * @param implied whether the request itself tells the client that the debuggee leaves its place
+   */
+  async travelling<T>(move: () => Promise<T>, implied = false): Promise<T> {
     this.leave(this.stopped);
+    if (!implied) this.host.send("continued", { threadId: THREAD_ID, allThreadsContinued: true });
     this.travels++;
     try {
       return await move();
+    } catch (error) {
+      if (!implied) this.standAtMoment("Nothing was gone to");
+      throw error;
     } finally {
       this.travels--;
     }
@@ -261,8 +269,7 @@ export class Session {
   /** The debuggee leaves the place where it stands. */
   private leave(debuggee: Debuggee): void {
     const { pageTables, memoryMap, tlb } = this.parts;
-    debuggee.invalidate();
-    debuggee.stop = undefined;
+    debuggee.left();
     tlb.invalidate();
     pageTables.onResume();
     memoryMap.onResume();
@@ -372,6 +379,8 @@ export interface Parts {
   readonly pageTables: PageTables;
   readonly memoryMap: MemoryMap;
   readonly tlb: TlbView;
+  /** The latest comparison of two moments. */
+  comparison?: ComparisonRows;
 }
 
 const NONE: ReadonlySet<bigint> = new Set();

@@ -12,6 +12,10 @@ export class Sessions implements vscode.Disposable {
   private readonly stoppedEmitter = new vscode.EventEmitter<DebugProtocol.StoppedEvent["body"]>();
   /** The debuggee of the shown session has stopped. */
   readonly onDidStop = this.stoppedEmitter.event;
+  private readonly progressEmitter = new vscode.EventEmitter<TravelProgress | undefined>();
+  /** The debuggee of the shown session is on its way to another moment, and how far; undefined once it has arrived. */
+  readonly onDidProgress = this.progressEmitter.event;
+  private progress = "";
   private readonly states = new Map<string, SessionState>();
   private shown: vscode.DebugSession | undefined;
   private readonly disposables: vscode.Disposable[];
@@ -20,6 +24,7 @@ export class Sessions implements vscode.Disposable {
     this.disposables = [
       this.changed,
       this.stoppedEmitter,
+      this.progressEmitter,
       vscode.debug.registerDebugAdapterTrackerFactory(DEBUG_TYPE, {
         createDebugAdapterTracker: (session) => ({
           onDidSendMessage: (message: DebugProtocol.ProtocolMessage) => this.take(session, message),
@@ -59,7 +64,15 @@ export class Sessions implements vscode.Disposable {
     this.changed.fire();
   }
 
+  private takeProgress({ event, body }: DebugProtocol.Event): void {
+    if (event === "progressStart") this.progress = body.title;
+    if (event === "progressStart" || event === "progressUpdate")
+      this.progressEmitter.fire({ title: this.progress, percentage: body.percentage ?? 0 });
+    if (event === "progressEnd") this.progressEmitter.fire(undefined);
+  }
+
   private take(session: vscode.DebugSession, message: DebugProtocol.ProtocolMessage): void {
+    if (message.type === "event" && session === this.shown) this.takeProgress(message as DebugProtocol.Event);
     const state = stateAfter(message);
     if (state === undefined) return;
     if (this.shown === undefined) this.shown = session;
@@ -68,6 +81,13 @@ export class Sessions implements vscode.Disposable {
     this.changed.fire();
     if (state === "stopped") this.stoppedEmitter.fire((message as DebugProtocol.StoppedEvent).body);
   }
+}
+
+/** How far the debuggee has come on a way that takes long. */
+export interface TravelProgress {
+  readonly title: string;
+  /** 0 to 100. */
+  readonly percentage: number;
 }
 
 /** The state that a message of the adapter's tells of; undefined where it tells of none. */

@@ -94,6 +94,13 @@ export interface TimelineCounts {
   readonly buckets: readonly number[];
 }
 
+/** How often events of a kind came. */
+export interface TimelineKind {
+  readonly kind: string;
+  readonly label: string;
+  readonly count: number;
+}
+
 export interface TimelineAnswer {
   /** Instructions retired at the present moment, at the first one that can be gone to, and at the last that is known. */
   readonly now: number;
@@ -104,6 +111,10 @@ export interface TimelineAnswer {
   readonly canGoBack: boolean;
   /** The instructions at which the user changed memory or registers. */
   readonly edits: readonly number[];
+  /** What is shown is read-only (see `pagewalk/travel`). */
+  readonly looking: boolean;
+  /** Every kind that came in the whole run that is known, and how often. */
+  readonly kinds: readonly TimelineKind[];
   /** The window. */
   readonly from: number;
   readonly to: number;
@@ -137,5 +148,12 @@ export interface TravelAnswer {
  */
 export const TRAVEL = request<TravelAnswer>()(
   "pagewalk/travel",
-  v.object({ to: v.union([count, v.picklist(["start", "end"])]) }),
+  v.object({
+    to: v.union([count, v.picklist(["start", "end"])]),
+    /** Only to look, where it is in the past: until the debuggee goes on, nothing of it can be changed. */
+    look: v.optional(v.boolean(), false),
+  }),
 );
+
+/** Makes the moment at which the debuggee stands the present: what is known of its future is forgotten. */
+export const CONTINUE_HERE = request<void>()("pagewalk/continueHere", v.optional(v.object({}), {}));

@@ -1,6 +1,7 @@
 /** Every request that the adapter answers, by topic. */
 import type { Session } from "../session";
 import { registerBreakpointRequests } from "./breakpoints";
+import { registerCompareRequests } from "./compare";
 import { registerDataRequests } from "./data";
 import { registerExecutionRequests } from "./execution";
 import { registerLifecycleRequests } from "./lifecycle";
@@ -23,4 +24,5 @@ export function registerRequests(session: Session): void {
   registerViewRequests(session);
   registerTimeRequests(session);
   registerTlbRequests(session);
+  registerCompareRequests(session);
 }

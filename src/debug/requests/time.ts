@@ -5,6 +5,7 @@ import { RequestError } from "../dispatcher";
 import type { CheckedOf } from "../protocol/declare";
 import { CANCEL, RESTART_FRAME, REVERSE_CONTINUE, STEP_BACK } from "../protocol/standard";
 import {
+  CONTINUE_HERE,
   type MomentAnswer,
   TIMELINE,
   TRAVEL,
@@ -15,6 +16,7 @@ import {
 } from "../protocol/time";
 import { toHex } from "../protocol/values";
 import type { Session } from "../session";
+import { momentAt } from "../time/moments";
 import { restartMoment } from "../time/restartFrame";
 import { stopProbe } from "../time/search";
 import { stepBack } from "../time/stepBack";
@@ -80,8 +82,17 @@ export function registerTimeRequests(session: Session): void {
   });
   dispatcher.on(WHO_WROTE, (args) => whoWrote(session, args));
   dispatcher.on(WHEN_MAPPED, (args) => whenMapped(session, args));
-  dispatcher.on(TIMELINE, ({ from, to, count }) => session.debuggee.timeline.answer(from, to, count));
-  dispatcher.on(TRAVEL, async ({ to }) => {
+  dispatcher.on(TIMELINE, ({ from, to, count }) => {
+    const { timeline, isLooking } = session.debuggee;
+    return timeline.answer(from, to, count, isLooking);
+  });
+  dispatcher.on(CONTINUE_HERE, () => {
+    void time.history;
+    session.stopped.forgetFuture();
+    session.afterResponse(() => session.standAtMoment("This is the present now"));
+    return undefined;
+  });
+  dispatcher.on(TRAVEL, async ({ to, look }) => {
     const { history } = time;
     const { start, end } = history;
     const goal = to === "start" ? start : to === "end" ? end : to;
@@ -100,6 +111,7 @@ export function registerTimeRequests(session: Session): void {
         (found) => found,
       ),
     );
+    if (look && gone !== undefined) session.debuggee.look();
     const description = `Instruction ${history.position.instruction}${history.lookingBack ? ", in the past" : ""}`;
     session.afterResponse(() => session.standAtMoment(description));
     return gone === undefined ? { cancelled: true } : { cancelled: false, moment: momentNow(session) };
@@ -190,18 +202,8 @@ async function whenMapped(
 
 /** Where the debuggee stands. */
 function momentNow({ debuggee }: Session): MomentAnswer {
-  const { target, sources } = debuggee;
-  const { rip } = target.machine.cpu;
-  const linked = target.symbols.linkedOf(rip) ?? rip;
-  const symbol = target.places.symbol(linked);
-  const row = target.symbols.lineOf(linked);
-  const path = row === undefined ? undefined : sources.source(row.file)?.path;
-  return {
-    instruction: target.machine.instructions,
-    rip: toHex(rip),
-    ...(symbol === undefined ? {} : { symbol }),
-    ...(path === undefined || row === undefined ? {} : { path, line: row.line }),
-  };
+  const { machine } = debuggee.target;
+  return momentAt(debuggee, machine.instructions, machine.cpu.rip);
 }
 
 /** The physical ranges that a question is about, and what they are called. */

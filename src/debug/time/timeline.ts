@@ -94,8 +94,9 @@ export class Timeline {
   /**
    * The events from one instruction up to another: each, or how many there were, where there are too many.
    * @param most events to list
+   * @param looking whether the present moment is only looked at
    */
-  answer(from: number, to: number, most: number): TimelineAnswer {
+  answer(from: number, to: number, most: number, looking = false): TimelineAnswer {
     const { history, target } = this;
     const end = history?.end.instruction ?? target.machine.instructions;
     const last = Math.max(from, Math.min(to, end));
@@ -111,6 +112,11 @@ export class Timeline {
       lookingBack: history?.lookingBack ?? false,
       canGoBack: history !== undefined,
       edits: (history?.edited ?? []).map(({ instruction }) => instruction),
+      looking,
+      kinds: EVENT_KINDS.flatMap(({ kind, label }) => {
+        const count = this.instructions.get(kind)?.length ?? 0;
+        return count === 0 ? [] : [{ kind, label, count }];
+      }),
       from,
       to: last,
       total,

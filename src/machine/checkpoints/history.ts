@@ -177,6 +177,11 @@ export class History {
     this.made++;
   }
 
+  /** What is known of the future is forgotten: the present moment is the last one. */
+  forgetFuture(): void {
+    this.cutFuture();
+  }
+
   /**
    * Goes to a moment, or to where a run of a number of instructions from the start comes to.
    * @throws HistoryError where it is before `start` or behind `end`

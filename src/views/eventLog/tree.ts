@@ -153,6 +153,7 @@ function eventItem(row: EventRow): vscode.TreeItem {
   const place = row.symbol ?? row.rip;
   const count = row.instruction.toLocaleString("en");
   item.id = String(row.number);
+  item.contextValue = "event";
   item.description = `${count} · ${row.text}`;
   item.tooltip = new vscode.MarkdownString(
     `**${row.label}** at instruction ${count}\n\n${escaped(row.text)}\n\n\`${place}\``,

@@ -1,11 +1,24 @@
 /** The Memory Map view: its page, and the messages to and from it. */
 import * as v from "valibot";
 import * as vscode from "vscode";
-import { type FromPage, fromPage, mapMessage, type ToPage, windowMessage } from "../../../webview/messages";
+import {
+  type FromPage,
+  fromPage,
+  mapMessage,
+  type ToPage,
+  timelineMessage,
+  windowMessage,
+} from "../../../webview/messages";
 import { MEMORY_MAP, MEMORY_MAP_WINDOW, type SpaceName } from "../../debug/protocol/memoryMap";
+import { TIMELINE } from "../../debug/protocol/time";
 import { ask } from "../ask";
 import type { Sessions } from "../sessions";
+import type { Moments } from "../time/moments";
 
+/** Events that the timeline draws one by one, at most. */
+const MOST_EVENTS = 2000;
+/** Milliseconds that the editor takes to open the place of a stop. */
+const EDITOR_OPENS = 300;
 const VIEW = "pagewalk.memoryMap";
 
 class MemoryMapView implements vscode.WebviewViewProvider, vscode.Disposable {
@@ -13,16 +26,27 @@ class MemoryMapView implements vscode.WebviewViewProvider, vscode.Disposable {
   /** What is to be selected once the page is there. */
   private wanted: ToPage | undefined;
   private space: SpaceName = "domain";
+  /** What of the run the timeline shows; all of it without. */
+  private span: { readonly from: number; readonly to: number } | undefined;
+  private refocus: ReturnType<typeof setTimeout> | undefined;
   private readonly listening: vscode.Disposable;
 
   constructor(
     private readonly extension: vscode.Uri,
     private readonly sessions: Sessions,
+    private readonly moments: Moments,
   ) {
-    this.listening = sessions.onDidChange(() => void this.refresh());
+    this.listening = vscode.Disposable.from(
+      sessions.onDidChange(() => void this.refresh()),
+      sessions.onDidProgress((progress) =>
+        this.post({ type: "progress", ...(progress === undefined ? {} : { progress }) }),
+      ),
+      moments.onDidChange(() => void this.refreshTimeline()),
+    );
   }
 
   dispose(): void {
+    clearTimeout(this.refocus);
     this.listening.dispose();
   }
 
@@ -66,6 +90,28 @@ class MemoryMapView implements vscode.WebviewViewProvider, vscode.Disposable {
         this.space = request.space;
         void this.refresh();
         break;
+      case "timeline":
+        this.span = { from: request.from, to: request.to };
+        void this.refreshTimeline();
+        break;
+      case "travel":
+        void this.look(request.to);
+        break;
+      case "cancelTravel":
+        void this.moments.cancel();
+        break;
+      case "continueHere":
+        void vscode.commands.executeCommand("pagewalk.continueFromHere");
+        break;
+      case "present":
+        void vscode.commands.executeCommand("pagewalk.backToPresent");
+        break;
+      case "moment":
+        void vscode.commands.executeCommand(
+          request.role === "first" ? "pagewalk.setFirstMoment" : "pagewalk.compareWithMoment",
+          request.instruction,
+        );
+        break;
       case "command":
         void vscode.commands.executeCommand(`pagewalk.${request.command}`, request.argument);
     }
@@ -84,12 +130,32 @@ class MemoryMapView implements vscode.WebviewViewProvider, vscode.Disposable {
     if (view === undefined || !view.visible) return;
     const { session, state } = sessions;
     this.post({ type: "state", state: state ?? "none" });
+    if (session === undefined) this.span = undefined;
     if (session === undefined || state !== "stopped") return;
+    await this.refreshTimeline();
     await this.postOrTell(async () => mapMessage(await ask(session, MEMORY_MAP, { space: this.space })));
     if (this.wanted !== undefined) {
       this.post(this.wanted);
       this.wanted = undefined;
     }
+  }
+
+  /** Looks at a moment. The editor takes the keyboard's focus at a stop: whoever scrubs by keys gets it back. */
+  private async look(instruction: number): Promise<void> {
+    clearTimeout(this.refocus);
+    await this.moments.look(instruction);
+    clearTimeout(this.refocus);
+    this.refocus = setTimeout(() => this.view?.show(false), EDITOR_OPENS);
+  }
+
+  private async refreshTimeline(): Promise<void> {
+    const { view, sessions, moments } = this;
+    const { session, state } = sessions;
+    if (view?.visible !== true || session === undefined || state !== "stopped") return;
+    await this.postOrTell(async () => {
+      const timeline = await ask(session, TIMELINE, { ...this.span, count: MOST_EVENTS });
+      return timelineMessage(timeline, moments.first);
+    });
   }
 
   /** Posts what the adapter answers, or why it does not. */
@@ -127,6 +193,7 @@ function pageHtml(webview: vscode.Webview, dist: vscode.Uri): string {
 <p>Boot a program to see who owns each page of its memory, and what leads there.</p>
 <vscode-button id="start">Boot a Program</vscode-button>
 </div>
+<section id="timeline" aria-label="Timeline"></section>
 <header>
 <vscode-button id="zoom-in" appearance="secondary" aria-label="Zoom in">+</vscode-button>
 <vscode-button id="zoom-out" appearance="secondary" aria-label="Zoom out">−</vscode-button>
@@ -144,8 +211,12 @@ function pageHtml(webview: vscode.Webview, dist: vscode.Uri): string {
 }
 
 /** Registers the view and its command. */
-export function registerMemoryMap(context: vscode.ExtensionContext, sessions: Sessions): vscode.Disposable {
-  const view = new MemoryMapView(context.extensionUri, sessions);
+export function registerMemoryMap(
+  context: vscode.ExtensionContext,
+  sessions: Sessions,
+  moments: Moments,
+): vscode.Disposable {
+  const view = new MemoryMapView(context.extensionUri, sessions, moments);
   return vscode.Disposable.from(
     view,
     vscode.window.registerWebviewViewProvider(VIEW, view),

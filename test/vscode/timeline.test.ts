@@ -1,0 +1,172 @@
+/** Other moments, as a person goes there: the timeline, looking back, comparing, exporting. */
+import type { FrameLocator, Locator } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { THEMES, Workbench, whyNot } from "./workbench";
+
+const reason = await whyNot();
+if (reason !== undefined) console.warn(`SKIPPED: the timeline in VS Code: ${reason}`);
+
+describe.skipIf(reason !== undefined)("the timeline in VS Code", () => {
+  let code: Workbench;
+  let map: FrameLocator;
+  let track: Locator;
+
+  /** The instruction that is looked at. */
+  const now = async () => Number(await track.getAttribute("aria-valuenow"));
+  const end = async () => Number(await track.getAttribute("aria-valuemax"));
+  const banner = () => map.locator("#looking");
+
+  /** Waits until the banner tells of the instruction that the slider stands at. */
+  async function arrived(): Promise<number> {
+    await code.page.waitForTimeout(400);
+    const at = await now();
+    await map.locator("#looking strong", { hasText: `instruction ${at.toLocaleString("en")} of` }).waitFor();
+    await code.page.waitForTimeout(300);
+    return at;
+  }
+
+  /** Clicks the mark of a kind until it is one that stands alone, and the debuggee goes there. */
+  async function lookAt(kind: string): Promise<number> {
+    await map.locator('vscode-button[aria-label="Whole boot"]').click();
+    await code.page.waitForTimeout(500);
+    for (let i = 0; i < 8; i++) {
+      const mark = map.locator(`.mark[aria-label^="${kind}"]`).first();
+      const isMany = (await mark.getAttribute("aria-label"))?.endsWith("Select to zoom in") === true;
+      await mark.click();
+      if (!isMany) return arrived();
+      await code.page.waitForTimeout(500);
+    }
+    throw new Error(`${kind} stays among others, however near it is`);
+  }
+
+  async function pressed(key: string): Promise<number> {
+    await track.focus();
+    await code.page.keyboard.press(key);
+    return arrived();
+  }
+
+  beforeAll(async () => {
+    code = await Workbench.open();
+    await code.page.setViewportSize({ width: 1500, height: 1050 });
+    await code.showDebug();
+    await code.boot();
+    await code.filter("Page fault", false);
+    await code.filter("Early table reset", false);
+    await code.filter("Switchover", false);
+    await code.step("F5");
+    await code.command("Pagewalk: Show Memory Map");
+    map = code.map();
+    track = map.locator("#track");
+    await track.waitFor();
+    await code.command("View: Toggle Maximized Panel");
+    await code.page.waitForTimeout(1000);
+  });
+
+  afterAll(async () => {
+    await code?.close();
+  });
+
+  test("shows the whole boot, each kind with its marks and a switch", async () => {
+    await map.locator('.kind[data-kind="switchover"]').waitFor();
+    await map.locator('.mark[aria-label^="Switchover"]').first().waitFor();
+    expect(await now()).toBe(await end());
+    expect(await banner().isHidden()).toBe(true);
+    await code.picture("timeline-whole");
+    await map.locator('.kind[data-kind="switchover"]').click();
+    await map.locator('.mark[aria-label^="Switchover"]').first().waitFor({ state: "detached" });
+    await map.locator('.kind[data-kind="switchover"]').click();
+    await map.locator('.mark[aria-label^="Switchover"]').first().waitFor();
+  });
+
+  test("a mark shows the tables as they were, read-only", async () => {
+    const before = await map.locator("#details").innerText();
+    const at = await lookAt("Switchover");
+    expect(at).toBeLessThan(await end());
+    expect(await banner().innerText()).toMatch(/Looking at instruction [\d,]+ of [\d,]+\s+Read-only\./);
+    await expect.poll(() => map.locator("#details").innerText(), { timeout: 15_000 }).not.toBe(before);
+    expect(await map.locator("#details").innerText()).toContain("early_level4_pgt");
+    await code.page.locator(".statusbar-item", { hasText: "Looking at instruction" }).first().waitFor();
+    await code.picture("timeline-looking-back");
+  });
+
+  test("keys scrub, and zoom to single instructions", async () => {
+    await map.locator('vscode-button[aria-label="Whole boot"]').click();
+    const first = await now();
+    expect(await pressed("ArrowDown")).toBe(first - 1);
+    expect(await pressed("ArrowUp")).toBe(first);
+    const left = await pressed("ArrowLeft");
+    expect(left).toBeLessThan(first);
+    for (let i = 0; i < 45; i++) await code.page.keyboard.press("+");
+    await code.page.waitForTimeout(800);
+    expect(await pressed("ArrowRight")).toBe(left + 1);
+    await code.picture("timeline-instructions");
+    await code.page.keyboard.press("0");
+    expect(await pressed("Home")).toBe(0);
+  });
+
+  test("dragging goes along, and the debuggee follows", async () => {
+    const box = (await track.boundingBox())!;
+    const y = box.y + box.height - 12;
+    await code.page.mouse.move(box.x + box.width * 0.3, y);
+    await code.page.mouse.down();
+    await code.page.mouse.move(box.x + box.width * 0.5, y, { steps: 8 });
+    await code.page.mouse.move(box.x + box.width * 0.6, y, { steps: 8 });
+    await code.page.mouse.up();
+    const at = await arrived();
+    expect(at / (await end())).toBeGreaterThan(0.5);
+    expect(at / (await end())).toBeLessThan(0.65);
+  });
+
+  test("two moments are compared, with who did it, in every theme", async () => {
+    await lookAt("Reset");
+    await map.locator('vscode-button[aria-label="Set First Moment"]').click();
+    await map.locator(".moment.first").waitFor();
+    await lookAt("Switchover");
+    await pressed("ArrowUp");
+    for (const theme of THEMES) {
+      await code.theme(theme);
+      await code.page.waitForTimeout(800);
+      await code.picture(`timeline-${theme.replaceAll(" ", "-").toLowerCase()}`);
+    }
+    await map.locator('vscode-button[aria-label="Compare With This Moment"]').click();
+    await code.treeRow("Comparison", /^Added/).waitFor();
+    // Who did it stands behind what became of the entry.
+    await code.treeRow("Comparison", /P[TMD]\w* \d+.*· \w+/).waitFor();
+    await code.page.waitForTimeout(800);
+    await code.picture("comparison");
+  });
+
+  test("a comparison becomes a document", async () => {
+    await code.command("Pagewalk: Export Comparison");
+    await code.pick("Markdown in a new editor");
+    const lines = code.page.locator(".editor-instance .view-lines").first();
+    await expect
+      .poll(() => lines.innerText(), { timeout: 15_000 })
+      .toMatch(/Page\s+tables\s+from\s+instruction/);
+    await code.picture("comparison-markdown");
+    await code.command("Pagewalk: Export Comparison");
+    await code.pick("CSV in a new editor");
+    await expect.poll(() => lines.innerText(), { timeout: 15_000 }).toMatch(/number,kind,entry,place,path/);
+  });
+
+  test("as a table, too", async () => {
+    await code.command("Pagewalk: Show Memory Map");
+    await map.locator("#as-table").click();
+    await map.locator(".timeline-table td", { hasText: "Switchover" }).first().waitFor();
+    await code.picture("timeline-table");
+    await map.locator("#as-table").click();
+    await map.locator("svg.timeline").waitFor();
+  });
+
+  test("back to the present, and continuing from the past", async () => {
+    const last = await end();
+    await map.locator('vscode-button[aria-label="Back to the Present"]').click();
+    await expect.poll(now, { timeout: 15_000 }).toBe(last);
+    await banner().waitFor({ state: "hidden" });
+    const at = await lookAt("Switchover");
+    await map.locator('vscode-button[aria-label="Continue From Here"]').click();
+    await expect.poll(end, { timeout: 15_000 }).toBe(at);
+    await banner().waitFor({ state: "hidden" });
+    await code.picture("timeline-continued");
+  });
+});
