@@ -62,7 +62,7 @@ static void map_range(u64 physical, u64 end)
 			physical += PMD_SIZE;
 			continue;
 		}
-		next_table(pmd)[pte_index(address)] +++++++++++++++++++++++++++++++++++++++++++++= (physical | __PAGE_KERNEL) & supported_pte_mask;
+		next_table(pmd)[pte_index(address)] = (physical | __PAGE_KERNEL) & supported_pte_mask;
 		physical += PAGE_SIZE;
 	}
 }
