@@ -1,6 +1,7 @@
 /** The tests that replay recorded instruction cases, a family each. */
 import { readFileSync } from "node:fs";
-import { describe, expect, it } from "vitest";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterEach, describe, expect, it } from "vitest";
 import { casesOf, decodeRecording, familiesOf, fileName, type Mode, readHeader } from "../reference/cpu";
 import { HardwareMachine } from "./hardwareMachine";
 
@@ -11,6 +12,8 @@ const folder = new URL("../reference/cpu/recorded/", import.meta.url);
 /** Declares the tests of all families of a mode. */
 export function replayFamilies(title: string, mode: Mode, compiled: boolean): void {
   describe(title, () => {
+    // The runner hears of nothing while a family runs, and gives up after a minute of silence.
+    afterEach(() => sleep(20));
     for (const family of familiesOf(mode)) {
       const file = readFileSync(new URL(fileName(family, mode), folder));
       it(`${family}, ${readHeader(file).cases} cases`, () => replay(family, mode, compiled, file));
