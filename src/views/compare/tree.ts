@@ -8,6 +8,7 @@ import {
   type ComparedKind,
 } from "../../debug/protocol/compare";
 import { ask } from "../ask";
+import { openLine } from "../openLine";
 import type { Sessions } from "../sessions";
 import { momentText } from "./exporting";
 
@@ -188,15 +189,7 @@ function entryItem(entry: ComparedEntry): vscode.TreeItem {
     label: `${what}, ${label} for ${start}, ${name}, before ${oldText}, after ${newText}. ${whoText}`,
   };
   if (who?.path !== undefined && who.line !== undefined) {
-    const at = new vscode.Position(who.line - 1, 0);
-    item.command = {
-      command: "vscode.open",
-      title: "Open the Source Line",
-      arguments: [
-        vscode.Uri.file(who.path),
-        { selection: new vscode.Range(at, at), preserveFocus: true } satisfies vscode.TextDocumentShowOptions,
-      ],
-    };
+    item.command = openLine(who.path, who.line);
   }
   return item;
 }

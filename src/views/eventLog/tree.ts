@@ -2,6 +2,7 @@
 import * as vscode from "vscode";
 import { EVENTS, type EventCount, type EventRow } from "../../debug/protocol/events";
 import { ask } from "../ask";
+import { openLine } from "../openLine";
 import type { Sessions } from "../sessions";
 
 /** Rows that are asked for at once. */
@@ -163,15 +164,7 @@ function eventItem(row: EventRow): vscode.TreeItem {
     label: `${row.label} at instruction ${row.instruction}, ${row.text}, in ${place}`,
   };
   if (row.path !== undefined && row.line !== undefined) {
-    const at = new vscode.Position(row.line - 1, 0);
-    item.command = {
-      command: "vscode.open",
-      title: "Open the Source Line",
-      arguments: [
-        vscode.Uri.file(row.path),
-        { selection: new vscode.Range(at, at), preserveFocus: true } satisfies vscode.TextDocumentShowOptions,
-      ],
-    };
+    item.command = openLine(row.path, row.line);
   }
   return item;
 }
