@@ -48,13 +48,14 @@ const ONES_PAGE = PAGE_SIZE;
 /** Arena offsets below this one are shared: a frame there gets its own place with its first write. */
 export const SHARED_PAGES_END = 2 * PAGE_SIZE;
 /**
- * Behind the shared pages: what translated code shares with the machine. The register file, the MMU's fast caches, and
- * the translator's jump cache; the frames begin behind them.
+ * Behind the shared pages: what translated code shares with the machine. The register file, the MMU's fast caches, the
+ * translator's jump cache and the epochs of its blocks; the frames begin behind them.
  */
 export const ARENA_REGISTERS = SHARED_PAGES_END;
 export const ARENA_READ_CACHE = 0x4000;
 export const ARENA_WRITE_CACHE = 0x8000;
 export const ARENA_JUMP_CACHE = 0x10000;
+export const ARENA_EPOCHS = 0x20000;
 const ARENA_FRAMES = 0x30000;
 
 /** The contents of a frame: 4,096 bytes, or the byte (0 or FFH) that all of it holds. */
@@ -334,7 +335,7 @@ export class PhysicalMemory {
   }
 
   /** A copy of `length` bytes from a physical address. */
-  readBytes(address: number, length: number): Uint8Array {
+  readBytes(address: number, length: number): Uint8Array<ArrayBuffer> {
     const result = new Uint8Array(length);
     forEachPage(address, length, (at, done, count) => {
       const offset = this.readOffset(at);
@@ -345,6 +346,14 @@ export class PhysicalMemory {
       }
     });
     return result;
+  }
+
+  /** Bytes within a page, for reading at once: a view, where there is something to view. */
+  bytesInPage(address: number, length: number): Uint8Array {
+    const offset = this.readOffset(address);
+    if (offset < 0) return this.readBytes(address, length);
+    const from = offset + (address & 0xfff);
+    return this.bytes.subarray(from, from + length);
   }
 
   /** Writes bytes; what falls outside of RAM is lost. @throws MemoryExhaustedError */

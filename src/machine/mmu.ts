@@ -541,6 +541,13 @@ export class Mmu implements Snapshotable<MmuState> {
   private writeTable(address: number, size: number, low: number, high: number, walked: boolean): void {
     const memory = this.memory;
     const entrySize = this.state.levels === 2 ? 4 : 8;
+    if (size === 8 && entrySize === 8 && (address & 7) === 0 && memory.readOffset(address) >= 0) {
+      const oldLow = memory.read32(address);
+      const oldHigh = memory.read32(address + 4);
+      this.writeValue(address, size, low, high);
+      this.entryChanged(address, entrySize, oldLow, oldHigh, low, high, walked);
+      return;
+    }
     const first = address - (address % entrySize);
     const second = address + size - 1 - ((address + size - 1) % entrySize);
     const oldLow = memory.read32(first);
@@ -561,6 +568,18 @@ export class Mmu implements Snapshotable<MmuState> {
   ): void {
     const newLow = this.memory.read32(entry);
     const newHigh = entrySize === 8 ? this.memory.read32(entry + 4) : 0;
+    this.entryChanged(entry, entrySize, oldLow, oldHigh, newLow, newHigh, walked);
+  }
+
+  private entryChanged(
+    entry: number,
+    entrySize: number,
+    oldLow: number,
+    oldHigh: number,
+    newLow: number,
+    newHigh: number,
+    walked: boolean,
+  ): void {
     if (newLow === oldLow && newHigh === oldHigh) return;
     if (walked && makesStale(oldLow, oldHigh, newLow, newHigh)) this.presentEntryChanged(entry, entrySize);
     else if (!this.cacheTranslations) this.host.fetchesChanged();

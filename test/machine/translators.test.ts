@@ -30,6 +30,7 @@ function state(machine: Machine): unknown {
 describe("the fast translator", () => {
   it("comes to the same states as the closures, on random programs in random slices", () => {
     let regions = 0;
+    let copies = 0;
     fc.assert(
       fc.property(
         randomProgram(ROUNDS),
@@ -44,11 +45,13 @@ describe("the fast translator", () => {
           }
           expect(fast.ended?.event).toBe("halt");
           regions += fast.cpu.code.regionCount;
+          copies += fast.cpu.code.copyCount;
         },
       ),
       { numRuns: 400, seed: 7 },
     );
     expect(regions).toBeGreaterThan(300);
+    expect(copies).toBeGreaterThan(300);
   });
 
   it("counts instructions exactly where a run ends within a loop that it compiled", () => {

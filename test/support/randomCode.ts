@@ -1,4 +1,7 @@
-/** Random 64-bit programs: a loop over random instructions, which becomes hot, and then halts. */
+/**
+ * Random 64-bit programs: a loop over random instructions, which becomes hot, and then halts. It calls functions in
+ * other pages, which call each other.
+ */
 import fc from "fast-check";
 import { DATA } from "./longMode";
 
@@ -121,19 +124,77 @@ const skipped = fc.tuple(condition, plain).map(([cc, over]) => [0x70 | cc, over.
 const FUNCTION = [0x48, 0x8d, 0x44, 0x58, 0x03, 0xc3];
 export const FUNCTION_OFFSET = 2;
 
+/** Functions in other pages, and what they end with in place of a return: a jump to one in yet another page. */
+const FUNCTIONS = 6;
+const PAGE = 0x1000;
+const THUNK = 3 * PAGE;
+const RET = 0xc3;
+
+/** Bytes of instructions, or a call of a function by its number. */
+type Part = readonly number[] | { readonly call: number };
+
+interface RandomFunction {
+  readonly parts: readonly Part[];
+  readonly returnsByThunk: boolean;
+}
+
+/** Where a function begins, from the program's begin. */
+export function functionOffset(number: number): number {
+  return PAGE * (1 + (number & 1)) + 0x180 * number;
+}
+
+const parts = (call: fc.Arbitrary<Part>, maxLength: number) =>
+  fc.array(
+    fc.oneof(
+      { arbitrary: plain as fc.Arbitrary<Part>, weight: 6 },
+      { arbitrary: skipped as fc.Arbitrary<Part>, weight: 2 },
+      { arbitrary: call, weight: 1 },
+    ),
+    { minLength: 1, maxLength },
+  );
+
+/** Calls only those behind it, so that all return. */
+const randomFunction = (number: number): fc.Arbitrary<RandomFunction> =>
+  fc.record({
+    parts: parts(
+      number + 1 < FUNCTIONS
+        ? fc.integer({ min: number + 1, max: FUNCTIONS - 1 }).map((call) => ({ call }))
+        : fc.constant([0x90]),
+      8,
+    ),
+    returnsByThunk: fc.boolean(),
+  });
+
+const relative = (distance: number) => [0, 8, 16, 24].map((bits) => (distance >> bits) & 0xff);
+
+/** The bytes of parts that begin at an offset of the program. */
+function place(all: readonly Part[], offset: number): number[] {
+  const bytes: number[] = [];
+  for (const part of all) {
+    if (!("call" in part)) bytes.push(...part);
+    else bytes.push(0xe8, ...relative(functionOffset(part.call) - (offset + bytes.length + 5)));
+  }
+  return bytes;
+}
+
 /** A program of a loop that runs `rounds` times. */
 export function randomProgram(rounds: number): fc.Arbitrary<Uint8Array> {
-  return fc
-    .array(fc.oneof({ arbitrary: plain, weight: 4 }, { arbitrary: skipped, weight: 1 }), {
-      minLength: 1,
-      maxLength: 40,
-    })
-    .map((instructions) => {
-      const body = instructions.flat();
-      // jmp over the function; mov r15d, rounds; body; dec r15; jnz near body; hlt
-      const start = [0xeb, FUNCTION.length, ...FUNCTION, 0x41, 0xbf, rounds & 0xff, rounds >> 8, 0, 0];
-      const distance = -(body.length + 3 + 6);
-      const back = [0, 8, 16, 24].map((bits) => (distance >> bits) & 0xff);
-      return Uint8Array.from([...start, ...body, 0x49, 0xff, 0xcf, 0x0f, 0x85, ...back, 0xf4]);
+  const call = fc.integer({ min: 0, max: FUNCTIONS - 1 }).map((number) => ({ call: number }));
+  const functions = fc.tuple(...Array.from({ length: FUNCTIONS }, (_, number) => randomFunction(number)));
+  return fc.tuple(parts(call, 40), functions).map(([loop, called]) => {
+    const program = new Uint8Array(THUNK + 1).fill(0xf4);
+    // jmp over the function; mov r15d, rounds; body; dec r15; jnz near body; hlt
+    const start = [0xeb, FUNCTION.length, ...FUNCTION, 0x41, 0xbf, rounds & 0xff, rounds >> 8, 0, 0];
+    const body = place(loop, start.length);
+    const back = relative(-(body.length + 3 + 6));
+    program.set([...start, ...body, 0x49, 0xff, 0xcf, 0x0f, 0x85, ...back, 0xf4]);
+    called.forEach((one, number) => {
+      const offset = functionOffset(number);
+      const bytes = place(one.parts, offset);
+      const end = one.returnsByThunk ? [0xe9, ...relative(THUNK - (offset + bytes.length + 5))] : [RET];
+      program.set([...bytes, ...end], offset);
     });
+    program[THUNK] = RET;
+    return program;
+  });
 }

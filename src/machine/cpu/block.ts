@@ -25,6 +25,8 @@ export interface Block {
   readonly milestone: string | undefined;
   /** The epoch of the code cache for which its linear address is known to lead to it. */
   epoch: number;
+  /** Which of the epochs in the arena repeats it, for regions with copies of the block; -1 without any. */
+  epochCell: number;
   /** Whether its last instruction ends it; else it ends where it would be too long, or another has to begin. */
   readonly ends: boolean;
   /** How often it ran, until it is compiled. */
@@ -33,6 +35,8 @@ export interface Block {
   region: Region | undefined;
   /** Region and place in it, for the driver; -1 without a region. */
   target: number;
+  /** The regions that hold copies of it. */
+  copiedIn: Set<Region> | undefined;
 }
 
 /** Replaces the addresses of a block that has to be recognised as no block at all. */
@@ -50,8 +54,10 @@ export const NO_BLOCK: Block = {
   breakpoint: false,
   milestone: undefined,
   epoch: -1,
+  epochCell: -1,
   ends: true,
   runs: 0,
   region: undefined,
   target: -1,
+  copiedIn: undefined,
 };

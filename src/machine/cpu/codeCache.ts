@@ -9,6 +9,7 @@ import { FRAME_CODE, PAGE_SIZE } from "../memory";
 import { MODE_64, MODE_BITS } from "./attributes";
 import { type Block, NO_BLOCK } from "./block";
 import { Driver } from "./compile/driver";
+import { Epochs } from "./compile/epochs";
 import { compileRegion, instructionOf, type Region } from "./compile/region";
 import type { Cpu } from "./cpu";
 import { R_EPOCH, R_RIP } from "./registers";
@@ -41,6 +42,7 @@ export class CodeCache {
   /** Linear pages in which blocks were found in the present epoch. */
   private readonly fetched = new Set<number>();
   private driver: Driver | undefined;
+  private readonly epochs: Epochs;
   private readonly regions: (Region | undefined)[] = [];
   private readonly freeSlots: number[] = [];
   /** While a region runs: instructions retired when none is left to it. */
@@ -48,7 +50,9 @@ export class CodeCache {
   private breakpoints: ReadonlySet<bigint> = new Set();
   private milestones: ReadonlyMap<bigint, string> = new Map();
 
-  constructor(private readonly cpu: Cpu) {}
+  constructor(private readonly cpu: Cpu) {
+    this.epochs = new Epochs(cpu.memory);
+  }
 
   /** RIP of the running instruction. */
   currentRip(): bigint {
@@ -97,7 +101,7 @@ export class CodeCache {
     this.byAddress.fill(NO_BLOCK);
     for (const page of this.pages.values()) {
       for (const block of page.blocks.values()) {
-        block.epoch = -1;
+        this.epochs.set(block, -1);
         this.driver?.withdraw(block.low, block.high);
       }
     }
@@ -122,6 +126,14 @@ export class CodeCache {
   /** Regions that there are. */
   get regionCount(): number {
     return this.regions.reduce((count, region) => count + (region === undefined ? 0 : 1), 0);
+  }
+
+  /** Copies of blocks that regions hold. */
+  get copyCount(): number {
+    return this.regions.reduce(
+      (count, region) => count + (region?.blocks.length ?? 0) - (region?.own ?? 0),
+      0,
+    );
   }
 
   /** Whether a block has to begin at an address: somebody wants to know of the run coming there. */
@@ -154,23 +166,39 @@ export class CodeCache {
     const { r, mode } = this.cpu;
     const low = r[R_RIP];
     const high = r[R_RIP + 1];
-    const slot = (low ^ (low >>> 12)) & (SLOTS - 1);
-    const block = this.byAddress[slot];
+    const block = this.byAddress[slotOf(low)];
     if (block.low === low && block.high === high && block.epoch === this.epoch && block.mode === mode)
       return block;
-    return this.findSlowly(low, high, slot);
+    return this.findSlowly(low, high);
+  }
+
+  /** The block at a linear address, if it was found in the present epoch and is still at hand. */
+  private found(address: bigint): Block | undefined {
+    const low = Number(BigInt.asIntN(32, address));
+    const high = Number(BigInt.asIntN(32, address >> 32n));
+    const block = this.byAddress[slotOf(low)];
+    const { mode } = this.cpu;
+    const isThis = block.low === low && block.high === high && block.mode === mode;
+    return isThis && block.epoch === this.epoch ? block : undefined;
   }
 
   /** Makes a region of a block that runs often, with what it leads to. */
   compile(block: Block): void {
-    if (!this.compiling || !this.mayCompile(block)) return;
+    if (!this.compiling || block.region !== undefined || !this.mayCompile(block)) return;
     this.driver ??= new Driver(this.cpu.memory, (site, left) => this.step(site, left), REGIONS);
     const page = this.pages.get(Math.floor(block.physical / PAGE_SIZE));
     const slot = this.freeSlot();
-    const region = compileRegion(this.cpu, this.driver, slot, block, (address) => {
-      const other = page?.blocks.get(Number(address & 0xfffn));
-      if (other === undefined || linear(other.low, other.high) !== address) return undefined;
-      return other.runs >= WARM && this.mayCompile(other) ? other : undefined;
+    const region = compileRegion(this.cpu, this.driver, slot, block, {
+      find: (address) => {
+        const other = page?.blocks.get(Number(address & 0xfffn));
+        if (other === undefined || linear(other.low, other.high) !== address) return undefined;
+        return other.runs >= WARM && other.region === undefined && this.mayCompile(other) ? other : undefined;
+      },
+      findCopy: (address) => {
+        const other = this.found(address);
+        return other !== undefined && other.runs >= WARM && this.mayCompile(other) ? other : undefined;
+      },
+      epochOffset: (other) => this.epochs.offsetOf(other),
     });
     if (region === undefined) this.freeSlots.push(slot);
     this.regions[slot] = region;
@@ -225,8 +253,7 @@ export class CodeCache {
       (block.mode & MODE_BITS) === MODE_64 &&
       block.secondPage < 0 &&
       !block.breakpoint &&
-      block.milestone === undefined &&
-      block.region === undefined
+      block.milestone === undefined
     );
   }
 
@@ -240,8 +267,9 @@ export class CodeCache {
 
   /** Its blocks go on as closures. */
   private dropRegion(region: Region): void {
-    const { slot, blocks } = region;
-    for (const block of blocks) {
+    const { slot, blocks, own } = region;
+    for (const copied of blocks.slice(own)) copied.copiedIn?.delete(region);
+    for (const block of blocks.slice(0, own)) {
       block.region = undefined;
       block.target = -1;
       block.runs = 0;
@@ -275,7 +303,7 @@ export class CodeCache {
     }
   }
 
-  private findSlowly(low: number, high: number, slot: number): Block {
+  private findSlowly(low: number, high: number): Block {
     const { cpu } = this;
     // A fault of the fetch belongs to no block: RIP is already exact.
     this.current = NO_BLOCK;
@@ -291,8 +319,8 @@ export class CodeCache {
       this.add(block);
     }
     if (block.secondPage >= 0) this.fetched.add((high >>> 0) * 0x100000 + (low >>> 12) + 1);
-    block.epoch = this.epoch;
-    this.byAddress[slot] = block;
+    this.epochs.set(block, this.epoch);
+    this.byAddress[slotOf(low)] = block;
     return block;
   }
 
@@ -331,10 +359,15 @@ export class CodeCache {
     this.pages.get(Math.floor(block.physical / PAGE_SIZE))?.blocks.delete(block.physical % PAGE_SIZE);
     if (block.secondPage >= 0)
       this.pages.get(Math.floor(block.secondPage / PAGE_SIZE))?.reachingIn.delete(block);
-    block.epoch = -1;
     if (block === this.current) this.cpu.leave = true;
     if (block.region !== undefined) this.dropRegion(block.region);
+    for (const region of [...(block.copiedIn ?? [])]) this.dropRegion(region);
+    this.epochs.forget(block);
   }
+}
+
+function slotOf(low: number): number {
+  return (low ^ (low >>> 12)) & (SLOTS - 1);
 }
 
 function overlaps(block: Block, address: number, size: number): boolean {

@@ -15,11 +15,13 @@ const MAX_INSTRUCTIONS = 32;
 /** Bytes read for a block at most, and the longest instruction. */
 const WINDOW = 256;
 const LONGEST = 15;
+/** What is being translated; builders take what they need from it. */
+const instruction = new Instruction();
 
 /** Decodes and translates from a linear address, whose physical address is given. Faults as a fetch. */
 export function translateBlock(c: Cpu, low: number, high: number, physical: number): Block {
   const inPage = PAGE_SIZE - (physical % PAGE_SIZE);
-  const window = c.memory.readBytes(physical, Math.min(inPage, WINDOW));
+  const window = c.memory.bytesInPage(physical, Math.min(inPage, WINDOW));
   const block = decodeRun(c, low, high, physical, window, -1);
   if (block !== undefined) return block;
   // The first instruction reaches into the next page.
@@ -45,7 +47,6 @@ function decodeRun(
   const bitness = bits === MODE_64 ? 64 : bits === MODE_16 ? 16 : 32;
   const stackSize: Size = bitness === 64 ? 8 : (mode & MODE_STACK16) !== 0 ? 2 : 4;
   const decoder = new Decoder(bitness, bytes, DecoderOptions.None);
-  const instruction = new Instruction();
   const ops: Op[] = [];
   const offsets = [0];
   const limit = secondPage < 0 ? MAX_INSTRUCTIONS : 1;
@@ -99,7 +100,6 @@ function decodeRun(
     offsets.push(offsets[ops.length - 1] + instruction.length);
     ended = true;
   } finally {
-    instruction.free();
     decoder.free();
   }
   const length = offsets[ops.length];
@@ -117,10 +117,12 @@ function decodeRun(
     breakpoint: c.code.hasBreakpoint(low, high),
     milestone: c.code.milestoneAt(low, high),
     epoch: -1,
+    epochCell: -1,
     ends: ended,
     runs: 0,
     region: undefined,
     target: -1,
+    copiedIn: undefined,
   };
 }
 
@@ -135,9 +137,9 @@ function tooLong(bitness: number, bytes: Uint8Array): boolean {
   const isPrefix = (byte: number) => LEGACY_PREFIXES.has(byte) || (bitness === 64 && (byte & 0xf0) === REX);
   for (let skipped = 1; skipped < LONGEST && isPrefix(bytes[skipped - 1]); skipped++) {
     const decoder = new Decoder(bitness, bytes.subarray(skipped), DecoderOptions.None);
-    const instruction = decoder.decode();
-    const length = instruction.code === Code.INVALID ? 0 : instruction.length;
-    instruction.free();
+    const candidate = decoder.decode();
+    const length = candidate.code === Code.INVALID ? 0 : candidate.length;
+    candidate.free();
     decoder.free();
     if (length > 0) return skipped + length > LONGEST;
   }

@@ -77,10 +77,12 @@ export type Result = typeof I32 | typeof I64 | typeof VOID;
 
 /** The body of a function. Methods append one instruction each, under its name in the text format. */
 export class Code {
-  private bytes = new Uint8Array(1024);
   private length = 0;
   /** Structured instructions that are open. */
   depth = 0;
+
+  /** @param bytes where it is written to, as long as there is room */
+  constructor(private bytes = new Uint8Array(256)) {}
 
   op(...names: Operation[]): this {
     for (const name of names) {
@@ -167,7 +169,7 @@ export class Code {
   }
 
   /** What has been written. */
-  finished(): Uint8Array {
+  finished(): Uint8Array<ArrayBuffer> {
     return this.bytes.subarray(0, this.length);
   }
 
@@ -253,14 +255,11 @@ export interface ImportedFunction {
 /** A function of a module. Its index comes behind those of the imported ones. */
 export interface DefinedFunction {
   readonly type: number;
-  /** Number of locals of each type, in this order, behind the parameters. */
-  readonly locals: readonly (readonly [count: number, type: typeof I32 | typeof I64])[];
-  /** Without the final `end`. */
-  readonly code: Code;
   /** The name under which it is exported. */
   readonly name: string;
 }
 
+/** All of a module but what its functions do. */
 export interface ModuleParts {
   readonly types: readonly Signature[];
   readonly imports: readonly ImportedFunction[];
@@ -271,8 +270,16 @@ export interface ModuleParts {
   readonly table: boolean;
 }
 
-/** The module's bytes. */
-export function assemble(parts: ModuleParts): Uint8Array<ArrayBuffer> {
+/** What a function does. */
+export interface Body {
+  /** Number of locals of each type, in this order, behind the parameters. */
+  readonly locals: readonly (readonly [count: number, type: typeof I32 | typeof I64])[];
+  /** Without the final `end`. */
+  readonly code: Code;
+}
+
+/** The bytes of a module that come before the bodies of its functions. */
+export function assembleHead(parts: ModuleParts): Uint8Array {
   const out = new Code();
   out.append([0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
   section(out, 1, parts.types.length, (code) => {
@@ -293,20 +300,45 @@ export function assemble(parts: ModuleParts): Uint8Array<ArrayBuffer> {
       code.unsigned(parts.imports.length + index);
     });
   });
-  section(out, 10, parts.functions.length, (code) => {
-    for (const { locals, code: body } of parts.functions) {
-      const whole = new Code();
-      whole.unsigned(locals.length);
-      for (const [count, type] of locals) {
-        whole.unsigned(count);
-        whole.byte(type);
-      }
-      whole.append(body.finished());
-      whole.byte(OP.end);
-      vector(code, whole.finished());
-    }
+  return out.finished();
+}
+
+/** A module's bytes. @param bodies of its functions, in their order */
+export function assemble(head: Uint8Array, bodies: readonly Body[]): Uint8Array<ArrayBuffer> {
+  const locals = bodies.map((body) => localsOf(body).finished());
+  const sizes = bodies.map(({ code }, index) => locals[index].length + code.finished().length + 1);
+  const count = new Code();
+  count.unsigned(bodies.length);
+  const contents = sizes.reduce((sum, size) => sum + lengthOf(size) + size, count.finished().length);
+  const out = new Code(new Uint8Array(head.length + 1 + lengthOf(contents) + contents));
+  out.append(head);
+  out.byte(10);
+  out.unsigned(contents);
+  out.append(count.finished());
+  bodies.forEach(({ code }, index) => {
+    out.unsigned(sizes[index]);
+    out.append(locals[index]);
+    out.append(code.finished());
+    out.byte(OP.end);
   });
-  return new Uint8Array(out.finished());
+  return out.finished();
+}
+
+function localsOf({ locals }: Body): Code {
+  const code = new Code();
+  code.unsigned(locals.length);
+  for (const [count, type] of locals) {
+    code.unsigned(count);
+    code.byte(type);
+  }
+  return code;
+}
+
+/** Bytes of a number in unsigned LEB128. */
+function lengthOf(value: number): number {
+  let length = 1;
+  for (let rest = value >>> 7; rest > 0; rest >>>= 7) length++;
+  return length;
 }
 
 function imports(code: Code, { imports: functions, memory, table }: ModuleParts): void {

@@ -9,8 +9,15 @@ import { pushX } from "./moves";
 
 const CONDITION_CODES = new Map(JCC_MNEMONICS.map((mnemonic, code) => [mnemonic, code]));
 
-/** How a region goes on at an address: within itself, or by leaving. */
-export type GoTo = (rip: bigint) => void;
+/** How a region goes on, within itself or by leaving. */
+export interface Ways {
+  goTo(rip: bigint): void;
+  /** Goes to a function that was called: it returns to an address. */
+  call(rip: bigint, returnsTo: bigint): void;
+  /** Where a return most likely leads to, if that is known, and how it goes on there. */
+  readonly returnsTo: bigint | undefined;
+  goBack(): void;
+}
 
 /** Where an instruction that ends a block may lead, as far as that is fixed; undefined for other instructions. */
 export function directTargets(site: Site): bigint[] | undefined {
@@ -28,7 +35,7 @@ export function directTargets(site: Site): bigint[] | undefined {
 }
 
 /** Emits the end of a block. False where the instruction is none of these, or there is no code for it. */
-export function emitBranch(e: Emitter, site: Site, goTo: GoTo): boolean {
+export function emitBranch(e: Emitter, site: Site, ways: Ways): boolean {
   const { instruction } = site;
   if (site.bitness !== 64) return false;
   const condition = CONDITION_CODES.get(instruction.mnemonic);
@@ -36,33 +43,31 @@ export function emitBranch(e: Emitter, site: Site, goTo: GoTo): boolean {
   if (condition !== undefined) {
     if (instruction.op0Kind !== OpKind.NearBranch64) return false;
     e.condition(condition);
-    e.joinFlags();
     e.code.if();
-    goTo(instruction.nearBranchTarget);
+    e.aside(() => ways.goTo(instruction.nearBranchTarget));
     e.code.op("end");
-    goTo(next);
+    ways.goTo(next);
     return true;
   }
   switch (instruction.mnemonic) {
     case Mnemonic.Jmp:
-      return emitJump(e, site, goTo);
+      return emitJump(e, site, ways);
     case Mnemonic.Call:
-      return emitCall(e, site, next, goTo);
+      return emitCall(e, site, next, ways);
     case Mnemonic.Ret:
-      return emitReturn(e, site);
+      return emitReturn(e, site, ways);
     default:
       return false;
   }
 }
 
-function emitJump(e: Emitter, site: Site, goTo: GoTo): boolean {
+function emitJump(e: Emitter, site: Site, ways: Ways): boolean {
   const { instruction } = site;
   if (instruction.op0Kind === OpKind.NearBranch64) {
     const target = instruction.nearBranchTarget;
     // A jump to itself is an event, which the closure makes.
     if (target === instruction.ip) return false;
-    e.joinFlags();
-    goTo(target);
+    ways.goTo(target);
     return true;
   }
   return readTarget(e, site, () => e.leaveToLocal(V, () => {}));
@@ -90,13 +95,12 @@ function readTarget(e: Emitter, site: Site, then: () => void): boolean {
   return true;
 }
 
-function emitCall(e: Emitter, site: Site, next: bigint, goTo: GoTo): boolean {
+function emitCall(e: Emitter, site: Site, next: bigint, ways: Ways): boolean {
   const { instruction } = site;
   if (instruction.op0Kind === OpKind.NearBranch64) {
     e.code.i64(next).set(X);
     pushX(e, { registers: [RSP], leaves: true });
-    e.joinFlags();
-    goTo(instruction.nearBranchTarget);
+    ways.call(instruction.nearBranchTarget, next);
     return true;
   }
   return readTarget(e, site, () => {
@@ -105,7 +109,7 @@ function emitCall(e: Emitter, site: Site, next: bigint, goTo: GoTo): boolean {
   });
 }
 
-function emitReturn(e: Emitter, { instruction }: Site): boolean {
+function emitReturn(e: Emitter, { instruction }: Site, ways: Ways): boolean {
   if (instruction.opCount > 0 || instruction.stackPointerIncrement !== 8) return false;
   const { code } = e;
   e.register(RSP);
@@ -115,6 +119,14 @@ function emitReturn(e: Emitter, { instruction }: Site): boolean {
     e.load(8);
     code.set(V);
   });
+  if (ways.returnsTo !== undefined) {
+    code.get(V).i64(ways.returnsTo).op("i64_eq").if();
+    e.aside(() => {
+      popReturnAddress(e);
+      ways.goBack();
+    });
+    code.op("end");
+  }
   e.leaveToLocal(V, () => popReturnAddress(e));
   return true;
 }

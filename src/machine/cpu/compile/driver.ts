@@ -16,7 +16,16 @@ import {
   type WasmTable,
 } from "../../wasm";
 import { R_EPOCH, R_RIP } from "../registers";
-import { assemble, Code, type DefinedFunction, I32, I64, type ModuleParts } from "./assembler";
+import {
+  assemble,
+  assembleHead,
+  type Body,
+  Code,
+  type DefinedFunction,
+  I32,
+  I64,
+  type ModuleParts,
+} from "./assembler";
 import { KINDS, pushCondition } from "./conditions";
 import { stateOffset, TYPE_CONDITION, TYPE_REGION } from "./locals";
 
@@ -102,19 +111,15 @@ let compiled: WasmModule | undefined;
 
 /** The same for all machines. */
 function driverModule(): WasmModule {
-  compiled ??= compileModule(
-    assemble({
-      types: TYPES,
-      imports: [{ name: "step", type: TYPE_REGION }],
-      functions: [
-        { name: "run", type: TYPE_REGION, locals: [[1, I32]], code: runCode() },
-        { name: "step", type: TYPE_REGION, locals: [], code: new Code().get(0).get(1).call(0) },
-        ...CONDITION_NAMES.map(conditionFunction),
-      ],
-      memory: MEMORY,
-      table: true,
-    }),
-  );
+  if (compiled !== undefined) return compiled;
+  const functions = [
+    { name: "run", type: TYPE_REGION, locals: [[1, I32]], code: runCode() },
+    { name: "step", type: TYPE_REGION, locals: [], code: new Code().get(0).get(1).call(0) },
+    ...CONDITION_NAMES.map(conditionFunction),
+  ] satisfies (DefinedFunction & Body)[];
+  const imports = [{ name: "step", type: TYPE_REGION }];
+  const head = assembleHead({ types: TYPES, imports, functions, memory: MEMORY, table: true });
+  compiled = compileModule(assemble(head, functions));
   return compiled;
 }
 
@@ -147,7 +152,7 @@ function runCode(): Code {
 }
 
 /** Parameters: kind, result, first and second operand. */
-function conditionFunction(name: string, index: number): DefinedFunction {
+function conditionFunction(name: string, index: number): DefinedFunction & Body {
   const code = new Code();
   for (const kind of KINDS) {
     code.get(0).i32(kind).op("i32_eq").if();

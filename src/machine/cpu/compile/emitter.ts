@@ -61,6 +61,9 @@ const CACHE_ADDEND = 8;
 const CACHE_SHIFT = 12 - CACHE_ENTRY_SHIFT;
 const CACHE_MASK = (CACHE_PAGES - 1) << CACHE_ENTRY_SHIFT;
 
+/** Where functions are written, one after another. */
+const SCRATCH = new Uint8Array(65536);
+
 /** What an access by the closure may have changed. */
 export interface Effects {
   /** Numbers of general registers. */
@@ -71,7 +74,7 @@ export interface Effects {
 }
 
 export class Emitter {
-  readonly code = new Code();
+  readonly code = new Code(SCRATCH);
   /** The kind of the lazy flags, or `DYNAMIC`. */
   flags = DYNAMIC;
   /** Whether the instruction's flags can be seen before others overwrite them. */
@@ -81,7 +84,7 @@ export class Emitter {
   /** Linear address of the instruction, and the instructions of its block from it on. */
   private rip = 0n;
   private remaining = 0;
-  private readonly cached = new Array<boolean>(16).fill(false);
+  private cached = new Array<boolean>(16).fill(false);
 
   /** Begins a block: what runs before it is not known. */
   beginBlock(): void {
@@ -95,6 +98,14 @@ export class Emitter {
     this.rip = (BigInt(at.high) << 32n) | BigInt(at.low >>> 0);
     this.remaining = remaining;
     this.flagsNeeded = flagsNeeded;
+  }
+
+  /** Emits a way that does not come back: what is known here afterwards is what was known before. */
+  aside(way: () => void): void {
+    const { flags, flagsNeeded, site, rip, remaining } = this;
+    const cached = [...this.cached];
+    way();
+    Object.assign(this, { flags, flagsNeeded, site, rip, remaining, cached });
   }
 
   // --- registers ---
@@ -308,7 +319,7 @@ export class Emitter {
     code.access("i32_store", stateOffset(R_FLAGS));
   }
 
-  /** Before a place that is reached from elsewhere too: the kind goes to its local. */
+  /** Before a place that is reached from elsewhere too: the flags' kind goes to its local. */
   joinFlags(): void {
     if (this.flags === DYNAMIC) return;
     if (isMixed(this.flags)) this.spillMixedBits();

@@ -2,9 +2,8 @@
 import { Mnemonic, Register } from "iced-x86";
 import { TR } from "../attributes";
 import type { Cpu } from "../cpu";
-import { materialize } from "../flags";
 import { isRegister, type Op, registerSize, type Site } from "../operands";
-import { IOPL, IOPL_SHIFT, RAX, RDX } from "../registers";
+import { IOPL, IOPL_SHIFT, R_FLAGS, RAX, RDX } from "../registers";
 import { loadSystem } from "../segments";
 import { family } from "./family";
 
@@ -13,7 +12,7 @@ const BITMAP_OFFSET = 0x66;
 
 /** @throws #GP where neither IOPL nor the bitmap of the TSS allows the ports. */
 export function portAllowed(c: Cpu, port: number, size: number): void {
-  if (c.cpl <= (materialize(c.r) & IOPL) >> IOPL_SHIFT) return;
+  if (c.cpl <= (c.r[R_FLAGS] & IOPL) >> IOPL_SHIFT) return;
   const base = c.segmentBase(TR);
   if (c.limits[TR] > BITMAP_OFFSET) {
     const offset = (loadSystem(c, base + BigInt(BITMAP_OFFSET - 2)) >>> 16) + (port >> 3);

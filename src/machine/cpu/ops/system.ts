@@ -294,7 +294,14 @@ function writeModelSpecific(): Op {
 function readTimeStamp(withAux: boolean): () => Op {
   return () => (c) => {
     if (c.cpl !== 0 && (c.cr4 & CR4_TSD) !== 0) throw c.gp(`RDTSC at CPL ${c.cpl} with CR4.TSD set`);
-    setEdxEax(c, timeStamp(c));
+    const { r } = c;
+    if (c.tscOffset === 0n) {
+      const now = c.now();
+      r[2 * RAX] = now | 0;
+      r[2 * RAX + 1] = 0;
+      r[2 * RDX] = Math.floor(now / 2 ** 32);
+      r[2 * RDX + 1] = 0;
+    } else setEdxEax(c, timeStamp(c));
     if (withAux) c.setRegister(RCX, readMsrValue(c, MSR_TSC_AUX) & 0xffffffffn);
   };
 }
