@@ -209,7 +209,7 @@ export class HardwareMachine {
 /** Compiles what is about to run, unless it cannot be fetched. */
 function compileBlockAtRip(cpu: Cpu): void {
   try {
-    cpu.code.compile(cpu.code.find());
+    cpu.code.compile([cpu.code.find()]);
   } catch (fault) {
     if (!(fault instanceof CpuFault)) throw fault;
   }

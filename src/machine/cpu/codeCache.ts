@@ -10,7 +10,7 @@ import { MODE_64, MODE_BITS } from "./attributes";
 import { type Block, NO_BLOCK } from "./block";
 import { Driver } from "./compile/driver";
 import { Epochs } from "./compile/epochs";
-import { compileRegion, instructionOf, type Region } from "./compile/region";
+import { instructionOf, type Region, writeRegion } from "./compile/region";
 import type { Cpu } from "./cpu";
 import { R_EPOCH, R_RIP } from "./registers";
 import { translateBlock } from "./translate";
@@ -21,6 +21,11 @@ const GRANULE = 64;
 const REGIONS = 4096;
 /** Runs after which a block is worth being in a region that another one begins. */
 const WARM = 4;
+/** Runs of a block after which it is worth being compiled; what runs less often is cheaper as closures. */
+export const HOT = 50;
+/** Hot blocks that are compiled together, and the runs after which one of them waits for no others. */
+const BATCH = 8;
+export const URGENT = 300;
 /** Instructions that a driver is given at once, so that their number is an int32. */
 const MOST = 2 ** 30;
 
@@ -45,6 +50,8 @@ export class CodeCache {
   private readonly epochs: Epochs;
   private readonly regions: (Region | undefined)[] = [];
   private readonly freeSlots: number[] = [];
+  /** Hot blocks that are not compiled yet. */
+  private waiting: Block[] = [];
   /** While a region runs: instructions retired when none is left to it. */
   private end = 0;
   private breakpoints: ReadonlySet<bigint> = new Set();
@@ -182,16 +189,38 @@ export class CodeCache {
     return isThis && block.epoch === this.epoch ? block : undefined;
   }
 
-  /** Makes a region of a block that runs often, with what it leads to. */
-  compile(block: Block): void {
-    if (!this.compiling || block.region !== undefined || !this.mayCompile(block)) return;
+  /** A block has become hot: it is compiled with others that have or, once its runs are urgent, now. */
+  becameHot(block: Block): void {
+    if (!this.compiling || !this.mayCompile(block)) return;
+    if (!this.waiting.includes(block)) this.waiting.push(block);
+    if (this.waiting.length < BATCH && block.runs < URGENT) return;
+    const { waiting } = this;
+    this.waiting = [];
+    this.compile(waiting);
+  }
+
+  /** Makes regions of blocks, each with what it leads to. */
+  compile(seeds: readonly Block[]): void {
     this.driver ??= new Driver(this.cpu.memory, (site, left) => this.step(site, left), REGIONS);
-    const page = this.pages.get(Math.floor(block.physical / PAGE_SIZE));
+    const bodies = new Map<number, Uint8Array>();
+    for (const seed of seeds) this.write(seed, bodies);
+    // One that was written for want of another slot may have taken all others with it.
+    for (const slot of bodies.keys()) if (this.regions[slot] === undefined) bodies.delete(slot);
+    if (bodies.size > 0) this.driver.add(bodies);
+  }
+
+  /** Writes the region of a hot block with what it leads to; its function is not at hand yet. */
+  private write(seed: Block, bodies: Map<number, Uint8Array>): void {
+    const page = this.pages.get(Math.floor(seed.physical / PAGE_SIZE));
+    const isThere = page?.blocks.get(seed.physical % PAGE_SIZE) === seed;
+    if (!isThere || seed.region !== undefined || !this.mayCompile(seed)) return;
     const slot = this.freeSlot();
-    const region = compileRegion(this.cpu, this.driver, slot, block, {
+    const written = writeRegion(this.cpu, slot, seed, {
       find: (address) => {
-        const other = page?.blocks.get(Number(address & 0xfffn));
+        const other = page.blocks.get(Number(address & 0xfffn));
         if (other === undefined || linear(other.low, other.high) !== address) return undefined;
+        // The frame may be mapped elsewhere too, and a jump lead there.
+        if (other.low >>> 12 !== seed.low >>> 12 || other.high !== seed.high) return undefined;
         return other.runs >= WARM && other.region === undefined && this.mayCompile(other) ? other : undefined;
       },
       findCopy: (address) => {
@@ -200,8 +229,12 @@ export class CodeCache {
       },
       epochOffset: (other) => this.epochs.offsetOf(other),
     });
-    if (region === undefined) this.freeSlots.push(slot);
-    this.regions[slot] = region;
+    if (written === undefined) {
+      this.freeSlots.push(slot);
+      return;
+    }
+    this.regions[slot] = written.region;
+    bodies.set(slot, written.body);
   }
 
   /**

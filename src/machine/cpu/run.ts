@@ -8,14 +8,12 @@
 import { Decoder, DecoderOptions, Formatter, FormatterSyntax, Instruction } from "iced-x86";
 import { MODE_16, MODE_64, MODE_BITS } from "./attributes";
 import { NO_BLOCK } from "./block";
+import { HOT, URGENT } from "./codeCache";
 import type { Cpu } from "./cpu";
 import { deliver, TripleFault } from "./delivery";
 import { CpuFault, DB, Halted, NO_ERROR, PAGE_FAULT, Unimplemented, vectorName } from "./fault";
 import { takeInterrupt, waitHalted } from "./interrupt";
 import { R_FLAGS, R_RIP, TF } from "./registers";
-
-/** Runs of a block after which it becomes part of a region: what runs less often is cheaper as closures. */
-const HOT = 50;
 
 /** "ended": the machine cannot go on (halt, triple fault, unimplemented instruction). */
 export type RunEnd = "limit" | "stopped" | "breakpoint" | "ended";
@@ -74,7 +72,8 @@ function runBlocks(c: Cpu, limit: number, passBreakpoint: boolean): RunEnd | und
     const inRegion = block.target >= 0 && count === ops.length && !trapping;
     if (!inRegion || !code.runRegion(block, c.retired + c.budget)) {
       code.current = block;
-      if (block.runs++ === HOT) code.compile(block);
+      block.runs++;
+      if (block.runs === HOT || block.runs === URGENT) code.becameHot(block);
       r[R_RIP] = block.nextLow;
       r[R_RIP + 1] = block.nextHigh;
       let i = 0;

@@ -75,7 +75,10 @@ export type Operation = keyof typeof OP;
 /** What a structured instruction leaves on the stack. */
 export type Result = typeof I32 | typeof I64 | typeof VOID;
 
-/** The body of a function. Methods append one instruction each, under its name in the text format. */
+/** Bytes of a 32-bit number in LEB128 at most. */
+const MOST_LEB = 5;
+
+/** The instructions of a function. Methods append one instruction each, under its name in the text format. */
 export class Code {
   private length = 0;
   /** Structured instructions that are open. */
@@ -270,14 +273,6 @@ export interface ModuleParts {
   readonly table: boolean;
 }
 
-/** What a function does. */
-export interface Body {
-  /** Number of locals of each type, in this order, behind the parameters. */
-  readonly locals: readonly (readonly [count: number, type: typeof I32 | typeof I64])[];
-  /** Without the final `end`. */
-  readonly code: Code;
-}
-
 /** The bytes of a module that come before the bodies of its functions. */
 export function assembleHead(parts: ModuleParts): Uint8Array {
   const out = new Code();
@@ -303,42 +298,37 @@ export function assembleHead(parts: ModuleParts): Uint8Array {
   return out.finished();
 }
 
-/** A module's bytes. @param bodies of its functions, in their order */
-export function assemble(head: Uint8Array, bodies: readonly Body[]): Uint8Array<ArrayBuffer> {
-  const locals = bodies.map((body) => localsOf(body).finished());
-  const sizes = bodies.map(({ code }, index) => locals[index].length + code.finished().length + 1);
-  const count = new Code();
-  count.unsigned(bodies.length);
-  const contents = sizes.reduce((sum, size) => sum + lengthOf(size) + size, count.finished().length);
-  const out = new Code(new Uint8Array(head.length + 1 + lengthOf(contents) + contents));
-  out.append(head);
-  out.byte(10);
-  out.unsigned(contents);
-  out.append(count.finished());
-  bodies.forEach(({ code }, index) => {
-    out.unsigned(sizes[index]);
-    out.append(locals[index]);
-    out.append(code.finished());
-    out.byte(OP.end);
-  });
+/**
+ * What a function does, as a module has it.
+ * @param locals the number of locals of each type, in this order, behind the parameters
+ * @param code without the final `end`
+ */
+export function body(
+  locals: readonly (readonly [count: number, type: typeof I32 | typeof I64])[],
+  code: Code,
+): Uint8Array {
+  const out = new Code(new Uint8Array(16 + 4 * locals.length + code.finished().length));
+  out.unsigned(locals.length);
+  for (const [count, type] of locals) {
+    out.unsigned(count);
+    out.byte(type);
+  }
+  out.append(code.finished());
+  out.byte(OP.end);
   return out.finished();
 }
 
-function localsOf({ locals }: Body): Code {
-  const code = new Code();
-  code.unsigned(locals.length);
-  for (const [count, type] of locals) {
-    code.unsigned(count);
-    code.byte(type);
-  }
-  return code;
-}
-
-/** Bytes of a number in unsigned LEB128. */
-function lengthOf(value: number): number {
-  let length = 1;
-  for (let rest = value >>> 7; rest > 0; rest >>>= 7) length++;
-  return length;
+/** A module's bytes. @param bodies of its functions, in their order */
+export function assemble(head: Uint8Array, bodies: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const total = bodies.reduce((sum, bytes) => sum + bytes.length + MOST_LEB, 0);
+  const contents = new Code(new Uint8Array(MOST_LEB + total));
+  contents.unsigned(bodies.length);
+  for (const bytes of bodies) vector(contents, bytes);
+  const out = new Code(new Uint8Array(head.length + 1 + MOST_LEB + total));
+  out.append(head);
+  out.byte(10);
+  vector(out, contents.finished());
+  return out.finished();
 }
 
 function imports(code: Code, { imports: functions, memory, table }: ModuleParts): void {

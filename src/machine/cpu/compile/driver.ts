@@ -16,16 +16,7 @@ import {
   type WasmTable,
 } from "../../wasm";
 import { R_EPOCH, R_RIP } from "../registers";
-import {
-  assemble,
-  assembleHead,
-  type Body,
-  Code,
-  type DefinedFunction,
-  I32,
-  I64,
-  type ModuleParts,
-} from "./assembler";
+import { assemble, assembleHead, body, Code, I32, I64, type ModuleParts } from "./assembler";
 import { KINDS, pushCondition } from "./conditions";
 import { stateOffset, TYPE_CONDITION, TYPE_REGION } from "./locals";
 
@@ -39,12 +30,12 @@ export const BLOCK_BITS = 7;
 const BLOCK_MASK = (1 << BLOCK_BITS) - 1;
 
 /** The types that all modules declare, in the order of their indexes. */
-export const TYPES: ModuleParts["types"] = [
+const TYPES: ModuleParts["types"] = [
   { parameters: [I32, I32], results: [I32] },
   { parameters: [I32, I64, I64, I64], results: [I32] },
 ];
 /** Pages of the arena's memory, as every module declares them. */
-export const MEMORY = { initial: 1, maximum: 2 ** 31 / WASM_PAGE };
+const MEMORY = { initial: 1, maximum: 2 ** 31 / WASM_PAGE };
 
 const CONDITION_NAMES = [0, 2, 4, 6, 8, 10, 12, 14].map((condition) => `condition${condition}`);
 
@@ -54,7 +45,7 @@ export type Step = (site: number, left: number) => number;
 export class Driver {
   readonly table: WasmTable;
   /** What regions import. */
-  readonly imports: Readonly<Record<string, unknown>>;
+  private readonly imports: Readonly<Record<string, unknown>>;
   private readonly exports: Readonly<Record<string, WasmFunction>>;
   private readonly jumps: Int32Array;
 
@@ -75,6 +66,24 @@ export class Driver {
    */
   run(target: number, left: number): number {
     return this.exports.run(target, left);
+  }
+
+  /**
+   * Puts the functions of regions into the table: of several at once, since a module costs more than a function.
+   * @param bodies by the regions' slots
+   */
+  add(bodies: ReadonlyMap<number, Uint8Array>): void {
+    const functions = [...bodies.keys()].map((slot) => ({ name: `region${slot}`, type: TYPE_REGION }));
+    const head = assembleHead({
+      types: TYPES,
+      imports: REGION_IMPORTS,
+      functions,
+      memory: MEMORY,
+      table: false,
+    });
+    const module = compileModule(assemble(head, [...bodies.values()]));
+    const instance = instantiate(module, this.imports);
+    for (const slot of bodies.keys()) this.table.set(slot, instance[`region${slot}`]);
   }
 
   /** Has the driver find a target at an address. */
@@ -102,7 +111,7 @@ export function targetOf(slot: number, block: number): number {
 }
 
 /** Names of a region's imported functions, in the order of their indexes. */
-export const REGION_IMPORTS: ModuleParts["imports"] = [
+const REGION_IMPORTS: ModuleParts["imports"] = [
   { name: "step", type: TYPE_REGION },
   ...CONDITION_NAMES.map((name) => ({ name, type: TYPE_CONDITION })),
 ];
@@ -113,13 +122,18 @@ let compiled: WasmModule | undefined;
 function driverModule(): WasmModule {
   if (compiled !== undefined) return compiled;
   const functions = [
-    { name: "run", type: TYPE_REGION, locals: [[1, I32]], code: runCode() },
-    { name: "step", type: TYPE_REGION, locals: [], code: new Code().get(0).get(1).call(0) },
-    ...CONDITION_NAMES.map(conditionFunction),
-  ] satisfies (DefinedFunction & Body)[];
+    { name: "run", type: TYPE_REGION, body: body([[1, I32]], runCode()) },
+    { name: "step", type: TYPE_REGION, body: body([], new Code().get(0).get(1).call(0)) },
+    ...CONDITION_NAMES.map((name, index) => ({ name, type: TYPE_CONDITION, body: conditionBody(index) })),
+  ];
   const imports = [{ name: "step", type: TYPE_REGION }];
   const head = assembleHead({ types: TYPES, imports, functions, memory: MEMORY, table: true });
-  compiled = compileModule(assemble(head, functions));
+  compiled = compileModule(
+    assemble(
+      head,
+      functions.map((one) => one.body),
+    ),
+  );
   return compiled;
 }
 
@@ -152,12 +166,12 @@ function runCode(): Code {
 }
 
 /** Parameters: kind, result, first and second operand. */
-function conditionFunction(name: string, index: number): DefinedFunction & Body {
+function conditionBody(index: number): Uint8Array {
   const code = new Code();
   for (const kind of KINDS) {
     code.get(0).i32(kind).op("i32_eq").if();
     pushCondition(code, { result: 1, a: 2, b: 3, bits: undefined }, kind, 2 * index);
     code.op("return", "end");
   }
-  return { name, type: TYPE_CONDITION, locals: [], code: code.op("unreachable") };
+  return body([], code.op("unreachable"));
 }

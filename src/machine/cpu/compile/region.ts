@@ -6,11 +6,10 @@
  * counts at every point where anybody can look. It is given the number of instructions that may be retired, and
  * leaves before a block that has more.
  */
-import { compileModule, instantiate, type WasmFunction } from "../../wasm";
 import type { Block } from "../block";
 import type { Cpu } from "../cpu";
 import { type Decoded, decode } from "./decoded";
-import { BLOCK_BITS, type Driver, targetOf } from "./driver";
+import { BLOCK_BITS, targetOf } from "./driver";
 import { INDEX_BITS, type Neighbours, RegionWriter } from "./regionWriter";
 
 const MAX_BLOCKS = 48;
@@ -35,35 +34,36 @@ export function instructionOf(site: number): { slot: number; block: number; inde
   };
 }
 
-/** Makes a region of a block and of those in its page that it leads to. Undefined where there is nothing to gain. */
-export function compileRegion(
+/**
+ * Makes a region of a block and of those in its page that it leads to. Its function is not in the driver's table yet.
+ * Undefined where there is nothing to gain.
+ */
+export function writeRegion(
   c: Cpu,
-  driver: Driver,
   slot: number,
   seed: Block,
   neighbours: Neighbours,
-): Region | undefined {
+): { region: Region; body: Uint8Array } | undefined {
   const own = collect(c, seed, neighbours);
   if (own.length === 0) return undefined;
   own.sort((a, b) => a.block.physical - b.block.physical);
   const writer = new RegionWriter(c, slot, own, neighbours);
   try {
-    const module = compileModule(writer.module());
-    driver.table.set(slot, instantiate(module, driver.imports).region as WasmFunction);
+    const body = writer.body();
+    const region: Region = { slot, blocks: writer.blocks.map(({ block }) => block), own: own.length };
+    region.blocks.forEach((block, index) => {
+      if (index >= region.own) {
+        block.copiedIn ??= new Set();
+        block.copiedIn.add(region);
+        return;
+      }
+      block.region = region;
+      block.target = targetOf(slot, index);
+    });
+    return { region, body };
   } finally {
     for (const { instructions } of writer.blocks) for (const instruction of instructions) instruction.free();
   }
-  const region: Region = { slot, blocks: writer.blocks.map(({ block }) => block), own: own.length };
-  region.blocks.forEach((block, index) => {
-    if (index >= region.own) {
-      block.copiedIn ??= new Set();
-      block.copiedIn.add(region);
-      return;
-    }
-    block.region = region;
-    block.target = targetOf(slot, index);
-  });
-  return region;
 }
 
 /** The blocks that can be reached from a block by fixed branches. */

@@ -5,12 +5,12 @@ import type { Cpu } from "../cpu";
 import { isMemory, isRegister, type Site } from "../operands";
 import { R_EPOCH } from "../registers";
 import { emitArithmetic, setsAllFlags } from "./arithmetic";
-import { assemble, assembleHead, type Body, I32, I64 } from "./assembler";
+import { body, I32, I64 } from "./assembler";
 import { emitBranch } from "./branches";
 import { addressOf, type Decoded, decode, siteOf } from "./decoded";
-import { BLOCK_BITS, MEMORY, REGION_IMPORTS, TYPES } from "./driver";
+import { BLOCK_BITS } from "./driver";
 import { Emitter } from "./emitter";
-import { ENTRY, LEFT, LOCAL_COUNTS, NEXT, stateOffset, TYPE_REGION } from "./locals";
+import { ENTRY, LEFT, LOCAL_COUNTS, NEXT, stateOffset } from "./locals";
 import { emitMove } from "./moves";
 import { constantShift, emitShift } from "./shifts";
 
@@ -20,19 +20,10 @@ export const INDEX_BITS = 5;
 const MAX_COPY = 12;
 const MAX_COPIED = 200;
 const MAX_DEPTH = 8;
-const LOCALS: Body["locals"] = [
+const LOCALS = [
   [LOCAL_COUNTS.i32, I32],
   [LOCAL_COUNTS.i64, I64],
-];
-/** The same in all regions. */
-const HEAD = assembleHead({
-  types: TYPES,
-  imports: REGION_IMPORTS,
-  functions: [{ name: "region", type: TYPE_REGION }],
-  memory: MEMORY,
-  table: false,
-});
-
+] as const;
 /** Where a region may grow to. Addresses are linear. */
 export interface Neighbours {
   /** The block that begins at an address, where it may become part of the region. */
@@ -76,8 +67,8 @@ export class RegionWriter {
     this.indexes = new Map(own.map(({ block }, index) => [addressOf(block.low, block.high), index]));
   }
 
-  /** The module. */
-  module(): Uint8Array<ArrayBuffer> {
+  /** The function's body. */
+  body(): Uint8Array {
     const { code } = this.e;
     const { own } = this;
     this.e.loadFlags();
@@ -94,7 +85,7 @@ export class RegionWriter {
       this.ownBlock(index);
     }
     code.op("end", "unreachable");
-    return assemble(HEAD, [{ locals: LOCALS, code }]);
+    return body(LOCALS, code);
   }
 
   private ownBlock(index: number): void {
