@@ -10,7 +10,7 @@ import { DATA_POINTER, FUNCTION_OFFSET, randomProgram } from "../../support/rand
 import { countingHandler, dword, PICS, timer } from "../../support/timerInterrupts";
 
 const END_OF_MEMORY = 0x400000;
-const ROUNDS = 90;
+const ROUNDS = 360;
 const LENGTH = 60_000;
 /** Where the local APIC is in linear memory. */
 const APIC = 0x1f0000;
@@ -80,7 +80,7 @@ describe("the state at an instruction is the same however it was reached", () =>
   it("in loops that were compiled", () => {
     let regions = 0;
     fc.assert(
-      fc.property(randomProgram(ROUNDS * 4), moves, (program, path) => {
+      fc.property(randomProgram(ROUNDS), moves, (program, path) => {
         regions += check("", program, path).cpu.code.regionCount;
       }),
       { numRuns: 40 },
