@@ -27,15 +27,16 @@ import { LocalApic } from "./devices/localApic";
 import { registerPlatform } from "./devices/platform";
 import { Serial16550 } from "./devices/serial16550";
 import { EVENT_KINDS, type EventKind, type MachineEvent } from "./events";
+import { makesStale } from "./guestWrites";
 import type { Hypervisor } from "./hypervisor";
 import { Interrupts } from "./interrupts";
 import { FRAME_TABLE, PhysicalMemory, type PhysicalRange } from "./memory";
-import { type MmuState, makesStale } from "./mmu";
 import { type RootState, RootTracker } from "./rootTracker";
 import type { Snapshotable } from "./snapshot";
 import { type Cached, cachedStructure, cachedTranslation, whatMadeStale } from "./staleness";
 import type { SegmentState, StartState } from "./startState";
 import { type TableChange, TableChanges } from "./tableChanges";
+import type { TranslationsState } from "./translations";
 
 export interface MachineConfig {
   /** RAM: page aligned, ascending, not overlapping. */
@@ -72,7 +73,7 @@ const FINAL = new Set(EVENT_KINDS.filter((description) => description.final).map
 /** All of a machine but the contents of its frames. */
 export interface MachineState {
   readonly cpu: CpuState;
-  readonly mmu: MmuState;
+  readonly mmu: TranslationsState;
   readonly roots: RootState;
   readonly io: readonly unknown[];
   readonly interrupts: number;

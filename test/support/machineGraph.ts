@@ -6,9 +6,7 @@ import type { Machine } from "../../src/machine/machine";
 const NO_STATE = new Set([
   "memory",
   "code",
-  "readCache",
-  "writeCache",
-  "sharedPageCached",
+  "fast",
   "recent",
   // Views of the register file, and copies for transfers that fail half way.
   "r8",

@@ -13,9 +13,10 @@ import type { IoBus } from "../devices/ioBus";
 import type { EventKind, MachineEvent } from "../events";
 import type { Hypervisor } from "../hypervisor";
 import { ARENA_REGISTERS, type PhysicalMemory } from "../memory";
-import { Mmu, type MmuHost } from "../mmu";
+import { Mmu } from "../mmu";
 import type { Snapshotable } from "../snapshot";
 import type { TableChange } from "../tableChanges";
+import type { MmuHost } from "../translations";
 import {
   MODE_16,
   MODE_32,

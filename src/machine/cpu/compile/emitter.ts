@@ -11,8 +11,8 @@
  *   and tells of events as closures do.
  */
 import { Register } from "iced-x86";
+import { CACHE_PAGES } from "../../fastCache";
 import { ARENA_READ_CACHE, ARENA_WRITE_CACHE } from "../../memory";
-import { CACHE_PAGES } from "../../mmu";
 import { KIND_EXPLICIT, KIND_MIXED32 } from "../flags";
 import {
   byteIndex,
