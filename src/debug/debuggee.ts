@@ -40,6 +40,8 @@ export interface DebuggeeWorld {
   now(): number;
   /** Told of each event of the guest. */
   event(event: MachineEvent): void;
+  /** Events from an instruction on will not have happened: the run goes another way. */
+  eventsForgotten(instruction: number): void;
 }
 
 export class Debuggee {
@@ -61,7 +63,7 @@ export class Debuggee {
   constructor(
     readonly target: Target,
     readonly settings: LaunchSettings,
-    world: DebuggeeWorld,
+    private readonly world: DebuggeeWorld,
   ) {
     this.stack = new CallStack(target, this.trail);
     this.place = new StepPlace(target, this.stack);
@@ -119,7 +121,7 @@ export class Debuggee {
     this.looking = false;
     if (this.history?.lookingBack !== true) return;
     this.history.forgetFuture();
-    this.timeline.cut();
+    this.cut();
   }
 
   /** @throws RequestError where the moment is only looked at */
@@ -132,7 +134,16 @@ export class Debuggee {
     }
     const wasPast = history.lookingBack;
     history.edit(change);
-    if (wasPast) this.timeline.cut();
+    if (wasPast) this.cut();
+  }
+
+  /** What is recorded of the future is about another one. */
+  private cut(): void {
+    const { machine } = this.target;
+    // The event of an exception that waits for its delivery has come.
+    const instruction = machine.instructions + (machine.cpu.pending === undefined ? 0 : 1);
+    this.timeline.cut(instruction);
+    this.world.eventsForgotten(instruction);
   }
 
   /** Makes the machine tell of the recorded kinds, and of those that are stopped on. */

@@ -348,6 +348,8 @@ export class Session {
       breathe,
       now,
       event: (event) => this.record(event, eventLog),
+      eventsForgotten: (instruction) =>
+        eventLog.cut(instruction, (kind) => debuggee.timeline.countUpTo(kind, instruction - 1)),
     });
     return {
       debuggee,

@@ -34,6 +34,22 @@ export class EventLog {
     if (this.kept.length > 2 * KEPT) this.kept.splice(0, KEPT);
   }
 
+  /**
+   * Forgets what happened from an instruction on.
+   * @param countBefore how many events of a kind there were before it
+   */
+  cut(instruction: number, countBefore: (kind: EventKind) => number): void {
+    while (this.kept.length > 0 && this.kept[this.kept.length - 1].event.instruction >= instruction)
+      this.kept.pop();
+    this.total = 0;
+    for (const kind of [...this.counts.keys()]) {
+      const count = countBefore(kind);
+      if (count === 0) this.counts.delete(kind);
+      else this.counts.set(kind, count);
+      this.total += count;
+    }
+  }
+
   /** The latest events, the latest first. */
   rows({ count, before, kinds }: EventQuery, sources: Sources): EventRows {
     const wanted = kinds === undefined ? undefined : new Set(kinds);

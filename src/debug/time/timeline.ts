@@ -43,14 +43,10 @@ export class Timeline {
     this.kept.push({ event, text: eventSentence(event, this.target.places), stackPointer });
   }
 
-  /** The future is another from now on. */
-  cut(): void {
-    const { machine } = this.target;
-    // The event of an exception that waits for its delivery has come.
-    const instructions = machine.instructions + (machine.cpu.pending === undefined ? 0 : 1);
-    this.kept.length = lowerBound(this.kept, instructions, ({ event }) => event.instruction);
-    for (const times of this.instructions.values())
-      times.length = lowerBound(times, instructions, (at) => at);
+  /** Forgets what happened from an instruction on. */
+  cut(instruction: number): void {
+    this.kept.length = lowerBound(this.kept, instruction, ({ event }) => event.instruction);
+    for (const times of this.instructions.values()) times.length = lowerBound(times, instruction, (at) => at);
   }
 
   /** The latest exceptions before an instruction, oldest first. */

@@ -1,8 +1,9 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { EventLog, KEPT } from "../../../src/debug/eventLog/eventLog";
+import type { EventRows } from "../../../src/debug/protocol/events";
 import { Sources } from "../../../src/debug/sources";
 import type { MachineEvent } from "../../../src/machine/events";
-import { ROOT } from "../../support/dapClient";
+import { DapClient, ROOT } from "../../support/dapClient";
 import { BootedTables } from "../pageTables/booted";
 
 const sources = new Sources({ "/pagewalk/guests": `${ROOT}/guests` }, { exists: () => true });
@@ -50,6 +51,35 @@ describe("the event log of early-fault", () => {
     expect(more).toBe(true);
     const { rows: next } = log.rows({ count: 3, before: first[2].number }, sources);
     expect(next[0].number).toBe(first[2].number - 1);
+  });
+});
+
+describe("an event log of a run that went another way", () => {
+  test("has what happened before, and what happens instead", async () => {
+    const client = new DapClient();
+    try {
+      await client.start({}, ["page-fault", "switchover"]);
+      const log = () => client.ask<EventRows>("pagewalk/events", { count: 1000 });
+      await client.go("continue");
+      const first = await log();
+      for (let i = 0; i < 3; i++) await client.go("continue");
+      const all = await log();
+      expect(all.total).toBeGreaterThan(first.total);
+      await client.go("reverseContinue");
+      await client.ask("pagewalk/travel", { to: first.rows[0].instruction });
+      await client.event("stopped");
+      expect((await log()).total).toBe(all.total);
+      await client.ask("pagewalk/continueHere");
+      await client.event("stopped");
+      const cut = await log();
+      expect(cut.rows.every(({ instruction }) => instruction < first.rows[0].instruction)).toBe(true);
+      expect(cut.total).toBe(cut.rows.length);
+      expect(cut.counts.reduce((sum, { count }) => sum + count, 0)).toBe(cut.total);
+      await client.go("continue");
+      expect(await log()).toEqual(first);
+    } finally {
+      await client.end();
+    }
   });
 });
 
