@@ -39,6 +39,12 @@ export class DapClient {
     this.unseen.push(event);
   }
 
+  /** Forgets everything said so far: a long test would measure it. */
+  forget(): void {
+    this.messages.length = 0;
+    this.unseen.length = 0;
+  }
+
   /** The response, whatever it says. */
   raw(command: string, args: unknown = {}): Promise<DebugProtocol.Response> {
     const seq = this.seq++;
