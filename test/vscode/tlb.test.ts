@@ -30,7 +30,7 @@ describe.skipIf(reason !== undefined)("the TLB view, through the browser", () =>
     await code.stoppedAt("native_set_pmd").catch(() => undefined);
     await code.showDebug();
     await code.stoppedAt("native_set_pmd");
-    expect(await code.exception("native_set_pmd")).toMatch(
+    expect(await code.exception()).toMatch(
       /the TLB still gives 0x205000; made stale at instruction .* write_entry/,
     );
     await code.picture("stale-use");
