@@ -277,4 +277,4 @@ export class Workbench {
 }
 
 /** The pictures that documents show. */
-const SHOWN = new Set(["page-fault", "page-tables", "switchover", "hover-entry"]);
+const SHOWN = new Set(["page-fault", "page-tables", "switchover", "hover-entry", "timeline-looking-back"]);
