@@ -251,8 +251,8 @@ export class Session {
   }
 
   /** The debuggee has been put into another moment. */
-  standAtMoment(description: string): void {
-    if (!this.over) this.stop({ kind: "moment", reason: "goto", description });
+  standAtMoment(description: string, preserveFocus = false): void {
+    if (!this.over) this.stop({ kind: "moment", reason: "goto", description, preserveFocus });
   }
 
   private go(move: (control: Debuggee["control"]) => Promise<Stop>): void {

@@ -38,7 +38,12 @@ export function stoppedBody(
     case "end":
       return { ...base, reason: "exception", ...eventText(stop.event, target) };
     case "moment":
-      return { ...base, reason: stop.reason, description: stop.description };
+      return {
+        ...base,
+        reason: stop.reason,
+        description: stop.description,
+        ...(stop.preserveFocus === true ? { preserveFocusHint: true } : {}),
+      };
     case "failure":
       return { ...base, reason: "exception", description: "The machine cannot go on", text: stop.message };
     default:

@@ -3,6 +3,13 @@ import type { DebugProtocol } from "@vscode/debugprotocol";
 import * as vscode from "vscode";
 import { DEBUG_TYPE } from "./debugging/configurations";
 
+/**
+ * Milliseconds that a stop is kept from the views unless the editor has its innermost frame earlier. Where the editor
+ * waits too long for that frame, its Call Stack view asks for it as well, and the frame that the editor has focused is
+ * no longer one of the stack: it shows no exception then.
+ */
+const FRAME_PATIENCE = 500;
+
 export type SessionState = "starting" | "running" | "stopped";
 
 export class Sessions implements vscode.Disposable {
@@ -18,6 +25,8 @@ export class Sessions implements vscode.Disposable {
   private progress = "";
   private readonly states = new Map<string, SessionState>();
   private shown: vscode.DebugSession | undefined;
+  /** A stop that the views have not been told of. */
+  private untold: { readonly tell: () => void; readonly timer: ReturnType<typeof setTimeout> } | undefined;
   private readonly disposables: vscode.Disposable[];
 
   constructor() {
@@ -47,6 +56,7 @@ export class Sessions implements vscode.Disposable {
   }
 
   dispose(): void {
+    clearTimeout(this.untold?.timer);
     for (const disposable of this.disposables) disposable.dispose();
   }
 
@@ -74,12 +84,28 @@ export class Sessions implements vscode.Disposable {
   private take(session: vscode.DebugSession, message: DebugProtocol.ProtocolMessage): void {
     if (message.type === "event" && session === this.shown) this.takeProgress(message as DebugProtocol.Event);
     const state = stateAfter(message);
-    if (state === undefined) return;
+    if (state === undefined) {
+      if (session === this.shown && isCallStack(message)) this.untold?.tell();
+      return;
+    }
     if (this.shown === undefined) this.shown = session;
     this.states.set(session.id, state);
     if (session !== this.shown) return;
-    this.changed.fire();
-    if (state === "stopped") this.stoppedEmitter.fire((message as DebugProtocol.StoppedEvent).body);
+    clearTimeout(this.untold?.timer);
+    this.untold = undefined;
+    if (state === "stopped") this.tellOfStop((message as DebugProtocol.StoppedEvent).body);
+    else this.changed.fire();
+  }
+
+  private tellOfStop(body: DebugProtocol.StoppedEvent["body"]): void {
+    const tell = () => {
+      clearTimeout(timer);
+      this.untold = undefined;
+      this.changed.fire();
+      this.stoppedEmitter.fire(body);
+    };
+    const timer = setTimeout(tell, FRAME_PATIENCE);
+    this.untold = { tell, timer };
   }
 }
 
@@ -91,13 +117,17 @@ export interface TravelProgress {
 }
 
 /** The state that a message of the adapter's tells of; undefined where it tells of none. */
-function stateAfter(message: DebugProtocol.ProtocolMessage): SessionState | undefined {
+export function stateAfter(message: DebugProtocol.ProtocolMessage): SessionState | undefined {
   if (message.type === "event") {
     const { event } = message as DebugProtocol.Event;
     return event === "stopped" ? "stopped" : event === "continued" ? "running" : undefined;
   }
   const { command, success } = message as DebugProtocol.Response;
   return success && MOVING.has(command) ? "running" : undefined;
+}
+
+function isCallStack(message: DebugProtocol.ProtocolMessage): boolean {
+  return message.type === "response" && (message as DebugProtocol.Response).command === "stackTrace";
 }
 
 const MOVING: ReadonlySet<string> = new Set([

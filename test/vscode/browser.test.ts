@@ -8,6 +8,9 @@ import { ROOT, THEMES, Workbench, whyNot } from "./workbench";
 const reason = await whyNot();
 if (reason !== undefined) console.warn(`SKIPPED: VS Code in a browser: ${reason}`);
 
+/** How long what follows a key may take. */
+const POLL = { timeout: 15_000 };
+
 /** A map whose direct map is still to be explored: no boot program has as much as that takes. */
 const UNEXPLORED: ToPage = {
   type: "map",
@@ -54,7 +57,7 @@ describe.skipIf(reason !== undefined)("in VS Code, through the browser", () => {
     await code.pick("early-fault (merged)");
     await code.showDebug();
     await code.stoppedAt("startup_64");
-    expect(await code.top()).toContain("head.S");
+    await expect.poll(() => code.top(), POLL).toContain("head.S");
     await code.picture("entry");
   });
 
@@ -63,9 +66,7 @@ describe.skipIf(reason !== undefined)("in VS Code, through the browser", () => {
     await code.stoppedAt("reset_early_page_tables");
     await code.step("F5");
     await code.stoppedAt("memcpy");
-    const widget = code.page.locator(".exception-widget");
-    await widget.waitFor();
-    expect(await widget.innerText()).toMatch(
+    expect(await code.exception()).toMatch(
       /#PF read from 0xffff880000010000: PML4E 272 of early_level4_pgt .* is not present/,
     );
     await code.picture("page-fault");
@@ -74,28 +75,28 @@ describe.skipIf(reason !== undefined)("in VS Code, through the browser", () => {
   test("step into enters the handler, and the stack goes through the exception to the code that faulted", async () => {
     await code.step("F11");
     await code.stoppedAt("#PF read 0xffff880000010000");
+    await expect.poll(async () => (await code.frames()).at(-1)).toContain("x86_64_start_kernel");
     const frames = await code.frames();
     expect(frames[0]).toContain("entry.S");
     expect(frames[1]).toContain("#PF read 0xffff880000010000");
     expect(frames[2]).toMatch(/memcpy.*memory\.c/);
-    expect(frames.at(-1)).toContain("x86_64_start_kernel");
     await code.picture("handler");
   });
 
   test("step out of the handler comes back to the access, and the tree marks what the handler added", async () => {
     await code.step("Shift+F11");
-    expect(await code.top()).toMatch(/memcpy.*memory\.c/);
+    await expect.poll(() => code.top(), POLL).toMatch(/memcpy.*memory\.c/);
     await code.showTables();
     const added = code.treeRow("Page Tables", "PML4E 272");
     await added.waitFor();
-    expect(await added.innerText()).toContain("added");
+    await expect.poll(() => added.innerText(), POLL).toContain("added");
     await code.expand(added);
     const pdpte = code.treeRow("Page Tables", "PDPTE 0");
     await pdpte.waitFor();
     await code.expand(pdpte);
     const pages = code.treeRow("Page Tables", "PDE 0–511");
     await pages.waitFor();
-    expect(await pages.innerText()).toContain("512 × 2M");
+    await expect.poll(() => pages.innerText(), POLL).toContain("512 × 2M");
     await code.picture("page-tables");
   });
 
@@ -103,21 +104,24 @@ describe.skipIf(reason !== undefined)("in VS Code, through the browser", () => {
     await code.treeRow("Page Tables", "PML4E 272").click();
     // A click opens and closes; the arrow key only opens.
     await code.page.keyboard.press("ArrowRight");
-    await code.page.waitForTimeout(500);
+    await code.page
+      .locator(".monaco-list-row[aria-label^='PML4E 272'][aria-expanded=true]")
+      .first()
+      .waitFor();
     await code.page.keyboard.press("ArrowDown");
     const focused = code.page
       .locator(".pane:has(.pane-header[aria-label^='Page Tables']) .monaco-list-row.focused")
       .first();
-    expect(await focused.getAttribute("aria-label")).toMatch(/PDPTE 0.*added/);
+    await expect.poll(() => focused.getAttribute("aria-label"), POLL).toMatch(/PDPTE 0.*added/);
   });
 
   test("the memory map shows owners, bands and the pool, and a selection tells what it is", async () => {
     await code.command("Pagewalk: Show Memory Map");
     const map = code.map();
     await map.locator(".item.mapped").first().waitFor();
-    expect(await map.locator(".slots").getAttribute("aria-label")).toBe(
-      "early_dynamic_pgts: 2 of 64 slots used, next is 2",
-    );
+    await expect
+      .poll(() => map.locator(".slots").getAttribute("aria-label"), POLL)
+      .toBe("early_dynamic_pgts: 2 of 64 slots used, next is 2");
     expect(await map.locator(".slot.reached").count()).toBe(2);
     await map.locator('.item.table[aria-label^="early_level4_pgt"]').first().focus();
     await code.page.keyboard.press("Enter");
@@ -210,7 +214,7 @@ describe.skipIf(reason !== undefined)("in VS Code, through the browser", () => {
     await code.filter("Page fault", false);
     await code.step("F5");
     await code.stoppedAt("early_make_pgtable");
-    expect(await code.top()).toMatch(/early_make_pgtable.*tables\.c.*92/);
+    await expect.poll(() => code.top(), POLL).toMatch(/early_make_pgtable.*tables\.c.*92/);
     await code.picture("breakpoint-c");
     await code.openFile(`${ROOT}/guests/early-fault/tables.c`);
     await code.gutter(92);
@@ -219,7 +223,7 @@ describe.skipIf(reason !== undefined)("in VS Code, through the browser", () => {
     await code.answer(":95");
     await code.page.keyboard.press("F9");
     await code.step("F5");
-    expect(await code.top()).toMatch(/entry\.S.*95/);
+    await expect.poll(() => code.top(), POLL).toMatch(/entry\.S.*95/);
     await code.picture("breakpoint-assembly");
     await code.page.keyboard.press("F9");
   });
@@ -230,8 +234,9 @@ describe.skipIf(reason !== undefined)("in VS Code, through the browser", () => {
       .locator(".disassembly-view .monaco-list-row, .disassembly-view .monaco-table-tr")
       .first();
     await row.waitFor();
-    await code.page.waitForTimeout(1500);
-    expect(await code.page.locator(".disassembly-view").innerText()).toMatch(/0x[fF]{8}81000/);
+    await expect
+      .poll(() => code.page.locator(".disassembly-view").innerText(), POLL)
+      .toMatch(/0x[fF]{8}81000/);
     await code.picture("disassembly");
     await code.page.keyboard.press("Control+F4");
   });
@@ -240,12 +245,10 @@ describe.skipIf(reason !== undefined)("in VS Code, through the browser", () => {
     await code.command("Pagewalk: View Memory at...");
     await code.answer("&early_level4_pgt");
     await code.editorTab("memory 0x1002000").waitFor();
-    await code.page.waitForTimeout(800);
-    const text = (await code.page.locator(".editor-instance .view-lines").last().innerText()).replaceAll(
-      "\u00a0",
-      " ",
-    );
-    expect(text).toContain("early_level4_pgt · physical 0x1002000 · table of level 4");
+    const lines = code.page.locator(".editor-instance .view-lines").last();
+    await expect
+      .poll(async () => (await lines.innerText()).replaceAll("\u00a0", " "), POLL)
+      .toContain("early_level4_pgt · physical 0x1002000 · table of level 4");
     await code.picture("memory");
     await code.page.keyboard.press("Control+F4");
   });
@@ -254,7 +257,8 @@ describe.skipIf(reason !== undefined)("in VS Code, through the browser", () => {
     await code.showTables();
     await code.command("Pagewalk: Go to Table or Address...");
     await code.answer("0xffff880000010000");
-    await code.page.waitForTimeout(800);
+    // What is gone to is revealed and selected.
+    await code.page.locator(".monaco-list-row.selected[aria-label^='PDE 0']").first().waitFor();
     await code.treeRow("Page Tables", "PML4E 272").click();
     await code.command("Pagewalk: Watch This Entry");
     await code.page
@@ -267,10 +271,8 @@ describe.skipIf(reason !== undefined)("in VS Code, through the browser", () => {
     await code.stoppedAt("startup_64");
     await code.step("F5");
     // The handler makes the entry at the first access to the direct map.
-    expect(await code.top()).toContain("early_make_pgtable");
-    expect(await code.page.locator(".debug-pane").allInnerTexts()).toEqual(
-      expect.arrayContaining([expect.stringContaining("Changed: PML4E 272")]),
-    );
+    await expect.poll(() => code.top(), POLL).toContain("early_make_pgtable");
+    await code.page.locator(".debug-pane", { hasText: "Changed: PML4E 272" }).first().waitFor();
     await code.picture("watched");
     await code.showTables();
     await code.treeRow("Page Tables", "PML4E 272").click();
@@ -285,7 +287,7 @@ describe.skipIf(reason !== undefined)("in VS Code, through the browser", () => {
     await code.stoppedAt("switch_to_init_tables");
     await code.showTables();
     const root = code.treeRow("Page Tables", "CR3 →");
-    expect(await root.innerText()).toContain("init_level4_pgt");
+    await expect.poll(() => root.innerText(), POLL).toContain("init_level4_pgt");
     await code.picture("switchover");
   });
 

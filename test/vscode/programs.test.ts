@@ -129,15 +129,14 @@ describe.skipIf(reason !== undefined)("boot programs in VS Code", () => {
     await code.boot("xen-p2m (outside)", "startup_xen");
     // The root is linked while it is mapped writable.
     await code.command("Debug Console: Focus on Debug Console View");
+    await code.page.locator(".repl-input-wrapper .monaco-editor.focused").waitFor();
     await code.page.keyboard.type("boot_settings.defect = 1");
     await code.page.keyboard.press("Enter");
     await code.step("F5");
     await code.stoppedAt("setup_kernel_pagetable");
     await code.step("F5");
     await code.stoppedAt("xen_hypercall_mmuext_op");
-    const widget = code.page.locator(".exception-widget");
-    await widget.waitFor();
-    expect(await widget.innerText()).toMatch(
+    expect(await code.exception()).toMatch(
       /mmuext_op is refused with -EINVAL \(22\): .* is mapped writable \(count 1\), and cannot become an L4 table/,
     );
     await code.picture("hypercall-rejected");

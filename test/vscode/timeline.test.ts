@@ -1,7 +1,8 @@
 /** Other moments, as a person goes there: the timeline, looking back, comparing, exporting. */
+import { execFileSync } from "node:child_process";
 import type { FrameLocator, Locator } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { THEMES, Workbench, whyNot } from "./workbench";
+import { ROOT, THEMES, Workbench, whyNot } from "./workbench";
 
 const reason = await whyNot();
 if (reason !== undefined) console.warn(`SKIPPED: the timeline in VS Code: ${reason}`);
@@ -14,6 +15,9 @@ describe.skipIf(reason !== undefined)("the timeline in VS Code", () => {
   /** The instruction that is looked at. */
   const now = async () => Number(await track.getAttribute("aria-valuenow"));
   const end = async () => Number(await track.getAttribute("aria-valuemax"));
+  /** Whether keys go to the slider. */
+  const focused = () =>
+    track.evaluate((slider: { matches(selector: string): boolean }) => slider.matches(":focus"));
   const banner = () => map.locator("#looking");
 
   /** Waits until the banner tells of the instruction that the slider stands at. */
@@ -95,14 +99,37 @@ describe.skipIf(reason !== undefined)("the timeline in VS Code", () => {
     expect(await pressed("ArrowUp")).toBe(first);
     const left = await pressed("ArrowLeft");
     expect(left).toBeLessThan(first);
-    // The editor has taken the focus at the stop; what is typed into it would change a program's source.
-    await code.page.waitForTimeout(800);
     for (let i = 0; i < 45; i++) await track.press("+");
-    await code.page.waitForTimeout(800);
     expect(await pressed("ArrowRight")).toBe(left + 1);
     await code.picture("timeline-instructions");
     await track.press("0");
     expect(await pressed("Home")).toBe(0);
+  });
+
+  test("keys go to the slider after a scrub's stop, and not into the source that the editor opens", async () => {
+    await code.command("View: Toggle Maximized Panel");
+    await track.focus();
+    const sources = () =>
+      execFileSync("git", ["status", "--short", "guests"], { cwd: ROOT, encoding: "utf8" });
+    const unchanged = sources();
+    // Whoever scrubs presses keys while the debuggee stops here and there.
+    for (let i = 0; i < 60; i++) {
+      await code.page.keyboard.press(i % 6 === 0 ? "ArrowLeft" : i % 2 === 0 ? "+" : "-");
+      await code.page.waitForTimeout(60);
+    }
+    const before = await arrived();
+    await code.page.waitForTimeout(1000);
+    expect(await focused()).toBe(true);
+    await code.page.keyboard.press("ArrowUp");
+    expect(await arrived()).toBe(before + 1);
+    // The editor saves by itself, a second after what is typed.
+    await code.page.waitForTimeout(1500);
+    expect(sources()).toBe(unchanged);
+    // The place is shown all the same.
+    await code.page.locator(".debug-top-stack-frame-line").first().waitFor({ state: "attached" });
+    expect(await focused()).toBe(true);
+    await code.command("View: Toggle Maximized Panel");
+    await track.press("0");
   });
 
   test("dragging goes along, and the debuggee follows", async () => {

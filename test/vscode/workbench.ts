@@ -109,9 +109,14 @@ export class Workbench {
     const input = this.page.locator(".quick-input-widget input").first();
     await input.waitFor();
     await input.fill(path);
-    await this.page.waitForTimeout(600);
+    const name = path.slice(path.lastIndexOf("/") + 1);
+    await this.page
+      .locator(".quick-input-list .monaco-list-row.focused", { hasText: name })
+      .first()
+      .waitFor();
+    await this.page.waitForTimeout(300);
     await this.page.keyboard.press("Enter");
-    await this.editorTab(path.slice(path.lastIndexOf("/") + 1)).waitFor();
+    await this.editorTab(name).waitFor();
   }
 
   editorTab(name: string): Locator {
@@ -145,6 +150,20 @@ export class Workbench {
       .waitFor({ timeout: 25_000 });
   }
 
+  /** What the editor says of the event that the run stopped on. */
+  async exception(): Promise<string> {
+    const widget = this.page.locator(".exception-widget");
+    try {
+      await widget.waitFor({ timeout: 8000 });
+    } catch {
+      // On a slow machine the Call Stack view and the editor fetch the frames at once, and the editor takes the one that
+      // it has focused for another than the innermost. A person selects the frame then.
+      await this.page.locator(".debug-call-stack .monaco-list-row").first().click();
+      await widget.waitFor();
+    }
+    return widget.innerText();
+  }
+
   async frames(): Promise<string[]> {
     const rows = await this.page.locator(".debug-call-stack .monaco-list-row").allInnerTexts();
     return rows.map((row) => row.replace(/\s+/g, " ").trim());
@@ -169,6 +188,7 @@ export class Workbench {
     const row = this.page.locator(".debug-breakpoints .monaco-list-row", { hasText: label }).first();
     const box = row.locator("input[type=checkbox]");
     if ((await box.isChecked()) !== on) await box.click();
+    await row.locator(`input[type=checkbox]${on ? ":checked" : ":not(:checked)"}`).waitFor();
     await this.page.waitForTimeout(200);
   }
 
@@ -257,4 +277,4 @@ export class Workbench {
 }
 
 /** The pictures that documents show. */
-const SHOWN = new Set(["page-fault", "page-tables", "switchover", "hover-entry"]);
+const SHOWN = new Set(["page-fault", "page-tables", "switchover", "hover-entry", "timeline-looking-back"]);

@@ -13,6 +13,9 @@ export interface MomentAnswer {
   readonly line?: number;
 }
 
+/** Whether the stop that follows has the protocol's `preserveFocusHint`. */
+const preserveFocus = v.optional(v.boolean(), false);
+
 /** Who gave bytes the value that they have. */
 export interface WhoWroteAnswer {
   /** "loader": never written since the boot began; the loader, or the hypervisor's domain builder, put it there. */
@@ -152,8 +155,9 @@ export const TRAVEL = request<TravelAnswer>()(
     to: v.union([count, v.picklist(["start", "end"])]),
     /** Only to look, where it is in the past: until the debuggee goes on, nothing of it can be changed. */
     look: v.optional(v.boolean(), false),
+    preserveFocus,
   }),
 );
 
 /** Makes the moment at which the debuggee stands the present: what is known of its future is forgotten. */
-export const CONTINUE_HERE = request<void>()("pagewalk/continueHere", v.optional(v.object({}), {}));
+export const CONTINUE_HERE = request<void>()("pagewalk/continueHere", v.object({ preserveFocus }));

@@ -86,13 +86,13 @@ export function registerTimeRequests(session: Session): void {
     const { timeline, isLooking } = session.debuggee;
     return timeline.answer(from, to, count, isLooking);
   });
-  dispatcher.on(CONTINUE_HERE, () => {
+  dispatcher.on(CONTINUE_HERE, ({ preserveFocus }) => {
     void time.history;
     session.stopped.forgetFuture();
-    session.afterResponse(() => session.standAtMoment("This is the present now"));
+    session.afterResponse(() => session.standAtMoment("This is the present now", preserveFocus));
     return undefined;
   });
-  dispatcher.on(TRAVEL, async ({ to, look }) => {
+  dispatcher.on(TRAVEL, async ({ to, look, preserveFocus }) => {
     const { history } = time;
     const { start, end } = history;
     const goal = to === "start" ? start : to === "end" ? end : to;
@@ -113,7 +113,7 @@ export function registerTimeRequests(session: Session): void {
     );
     if (look && gone !== undefined) session.debuggee.look();
     const description = `Instruction ${history.position.instruction}${history.lookingBack ? ", in the past" : ""}`;
-    session.afterResponse(() => session.standAtMoment(description));
+    session.afterResponse(() => session.standAtMoment(description, preserveFocus));
     return gone === undefined ? { cancelled: true } : { cancelled: false, moment: momentNow(session) };
   });
 }

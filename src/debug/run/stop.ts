@@ -9,7 +9,12 @@ export type Stop =
   /** The user put RIP elsewhere. */
   | { readonly kind: "goto" }
   /** The user went to another moment. */
-  | { readonly kind: "moment"; readonly reason: string; readonly description: string }
+  | {
+      readonly kind: "moment";
+      readonly reason: string;
+      readonly description: string;
+      readonly preserveFocus?: boolean;
+    }
   | { readonly kind: "breakpoint"; readonly ids: readonly number[] }
   /** An event that somebody wants to stop on; a fault is not delivered yet. The most telling one first. */
   | { readonly kind: "event"; readonly events: readonly MachineEvent[] }

@@ -7,9 +7,17 @@
 import { Worker } from "node:worker_threads";
 import type { DebugProtocol } from "@vscode/debugprotocol";
 import * as vscode from "vscode";
+import { stateAfter } from "../sessions";
 
 /** Milliseconds that a worker has to end by itself after its session. */
 const GRACE = 500;
+/**
+ * Milliseconds that the debuggee is under way at least, as the editor sees it. Its Call Stack view is drawn 50 ms after
+ * the debuggee has gone on. Where it stands again by then and the editor waits for the innermost frame, the view asks
+ * for the frames too; the one that the editor focuses is then replaced, and neither marked in the view nor shown with
+ * its exception.
+ */
+const UNDER_WAY = 80;
 
 export class WorkerAdapter implements vscode.DebugAdapter {
   private readonly sent = new vscode.EventEmitter<vscode.DebugProtocolMessage>();
@@ -17,6 +25,10 @@ export class WorkerAdapter implements vscode.DebugAdapter {
   private readonly worker: Worker;
   private readonly waiting = new Map<number, DebugProtocol.Request>();
   private over = false;
+  /** When the debuggee was last told to go on. */
+  private left = 0;
+  /** A stop that came too soon after that, and what came after it. */
+  private held: DebugProtocol.ProtocolMessage[] | undefined;
 
   /** @param script the worker's bundle */
   constructor(script: string) {
@@ -46,7 +58,21 @@ export class WorkerAdapter implements vscode.DebugAdapter {
       this.waiting.delete(response.request_seq);
       if (response.command === "disconnect") this.over = true;
     }
-    this.sent.fire(message);
+    const state = stateAfter(message);
+    if (state === "running") this.left = Date.now();
+    const wait = this.left + UNDER_WAY - Date.now();
+    if (this.held === undefined && state === "stopped" && wait > 0) {
+      this.held = [];
+      setTimeout(() => this.release(), wait);
+    }
+    if (this.held === undefined) this.sent.fire(message);
+    else this.held.push(message);
+  }
+
+  private release(): void {
+    const held = this.held ?? [];
+    this.held = undefined;
+    for (const message of held) this.sent.fire(message);
   }
 
   private died(why: string): void {

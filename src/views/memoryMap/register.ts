@@ -17,8 +17,6 @@ import type { Moments } from "../time/moments";
 
 /** Events that the timeline draws one by one, at most. */
 const MOST_EVENTS = 2000;
-/** Milliseconds that the editor takes to open the place of a stop. */
-const EDITOR_OPENS = 300;
 const VIEW = "pagewalk.memoryMap";
 
 class MemoryMapView implements vscode.WebviewViewProvider, vscode.Disposable {
@@ -28,7 +26,6 @@ class MemoryMapView implements vscode.WebviewViewProvider, vscode.Disposable {
   private space: SpaceName = "domain";
   /** What of the run the timeline shows; all of it without. */
   private span: { readonly from: number; readonly to: number } | undefined;
-  private refocus: ReturnType<typeof setTimeout> | undefined;
   private readonly listening: vscode.Disposable;
 
   constructor(
@@ -46,7 +43,6 @@ class MemoryMapView implements vscode.WebviewViewProvider, vscode.Disposable {
   }
 
   dispose(): void {
-    clearTimeout(this.refocus);
     this.listening.dispose();
   }
 
@@ -95,7 +91,7 @@ class MemoryMapView implements vscode.WebviewViewProvider, vscode.Disposable {
         void this.refreshTimeline();
         break;
       case "travel":
-        void this.look(request.to);
+        void this.moments.look(request.to);
         break;
       case "cancelTravel":
         void this.moments.cancel();
@@ -138,14 +134,6 @@ class MemoryMapView implements vscode.WebviewViewProvider, vscode.Disposable {
       this.post(this.wanted);
       this.wanted = undefined;
     }
-  }
-
-  /** Looks at a moment. The editor takes the keyboard's focus at a stop: whoever scrubs by keys gets it back. */
-  private async look(instruction: number): Promise<void> {
-    clearTimeout(this.refocus);
-    await this.moments.look(instruction);
-    clearTimeout(this.refocus);
-    this.refocus = setTimeout(() => this.view?.show(false), EDITOR_OPENS);
   }
 
   private async refreshTimeline(): Promise<void> {

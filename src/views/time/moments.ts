@@ -5,6 +5,31 @@ import { CONTINUE_HERE, TIMELINE, TRAVEL } from "../../debug/protocol/time";
 import { ask } from "../ask";
 import type { Sessions } from "../sessions";
 
+/** Milliseconds that the debuggee stands at a moment before the editor shows its place. */
+const REST = 200;
+/** Milliseconds, and how often, that the editor is given to focus a frame. */
+const FRAME_TIME = 300;
+const FRAME_TRIES = 5;
+
+/**
+ * Has the editor show the innermost frame, and leave the keyboard's focus where it is: it may be on the timeline, and
+ * the next key would change a program's source. At a stop with `preserveFocusHint` the editor focuses no frame at all,
+ * and its own commands that go to one take the focus with them, but for the one that shows a session. Without a session
+ * that one takes the session that has stopped.
+ */
+async function focusTopFrame(): Promise<void> {
+  for (let i = 0; i < FRAME_TRIES; i++) {
+    try {
+      await vscode.commands.executeCommand("workbench.action.debug.focusProcess", null);
+    } catch {
+      await vscode.commands.executeCommand("workbench.action.debug.callStackTop");
+    }
+    // Whose call stack the editor has not fetched yet has no frame.
+    await new Promise((done) => setTimeout(done, FRAME_TIME));
+    if (vscode.debug.activeStackItem instanceof vscode.DebugStackFrame) return;
+  }
+}
+
 export class Moments implements vscode.Disposable {
   private readonly changed = new vscode.EventEmitter<void>();
   /** The first moment of a comparison is another one. */
@@ -12,7 +37,9 @@ export class Moments implements vscode.Disposable {
   private firstMoment: number | undefined;
   /** The moment to go to once the debuggee stands: the latest that was asked for. */
   private wanted: number | undefined;
-  private onTheWay = false;
+  private resting: ReturnType<typeof setTimeout> | undefined;
+  /** Ends when there is no moment left to go to. */
+  private way: Promise<void> | undefined;
   private readonly item = vscode.window.createStatusBarItem(
     "pagewalk.moment",
     vscode.StatusBarAlignment.Left,
@@ -28,16 +55,21 @@ export class Moments implements vscode.Disposable {
       this.changed,
       this.item,
       sessions.onDidChange(() => void this.refresh()),
+      sessions.onDidStop(({ preserveFocusHint }) => {
+        clearTimeout(this.resting);
+        if (preserveFocusHint === true) this.resting = setTimeout(() => void focusTopFrame(), REST);
+      }),
       vscode.commands.registerCommand("pagewalk.continueFromHere", () =>
-        this.told(async (session) => void (await ask(session, CONTINUE_HERE, {}))),
+        this.told(async (session) => void (await ask(session, CONTINUE_HERE, { preserveFocus: true }))),
       ),
       vscode.commands.registerCommand("pagewalk.backToPresent", () =>
-        this.told(async (session) => void (await ask(session, TRAVEL, { to: "end" }))),
+        this.told(async (session) => void (await ask(session, TRAVEL, { to: "end", preserveFocus: true }))),
       ),
     ];
   }
 
   dispose(): void {
+    clearTimeout(this.resting);
     for (const disposable of this.disposables) disposable.dispose();
   }
 
@@ -54,21 +86,25 @@ export class Moments implements vscode.Disposable {
   }
 
   /** Goes to a moment, to look; of several that are asked for on the way the last. */
-  async look(instruction: number): Promise<void> {
+  look(instruction: number): Promise<void> {
     this.wanted = instruction;
-    if (this.onTheWay) return;
-    this.onTheWay = true;
-    try {
-      while (this.wanted !== undefined) {
-        const to = this.wanted;
-        this.wanted = undefined;
-        await this.told(async (session) => {
-          const { now, end } = await ask(session, TIMELINE, { count: 0 });
-          if (now !== to) await ask(session, TRAVEL, to >= end ? { to: "end" } : { to, look: true });
-        });
-      }
-    } finally {
-      this.onTheWay = false;
+    this.way ??= this.goToWanted().finally(() => {
+      this.way = undefined;
+    });
+    return this.way;
+  }
+
+  private async goToWanted(): Promise<void> {
+    while (this.wanted !== undefined) {
+      const to = this.wanted;
+      this.wanted = undefined;
+      await this.told(async (session) => {
+        const { now, end } = await ask(session, TIMELINE, { count: 0 });
+        if (now !== to) {
+          const goal = to >= end ? { to: "end" as const } : { to, look: true };
+          await ask(session, TRAVEL, { ...goal, preserveFocus: true });
+        }
+      });
     }
   }
 

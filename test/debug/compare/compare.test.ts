@@ -239,7 +239,7 @@ describe("looking at a moment", () => {
     expect(await timeline()).toMatchObject({ now: 5000, looking: true, lookingBack: true });
     const write = { expression: "$rax", value: "1", frameId: 1 };
     expect((await client.raw("setExpression", write)).message).toMatch(/only looked at/);
-    await client.ask("pagewalk/continueHere");
+    await client.ask("pagewalk/continueHere", {});
     await client.event("stopped");
     expect(await timeline()).toMatchObject({
       now: 5000,

@@ -254,6 +254,19 @@ describe("other moments", () => {
     expect(refused.message).toMatch(/the run is known from 0 to/);
   });
 
+  test("leave the editor's focus where it is, where that is asked for", async () => {
+    await started(["exit"]);
+    await client.go("continue");
+    const hint = async (command: string, args: object) => {
+      await client.ask(command, args);
+      return (await client.event("stopped")).preserveFocusHint;
+    };
+    expect(await hint("pagewalk/travel", { to: 1000, look: true, preserveFocus: true })).toBe(true);
+    expect(await hint("pagewalk/travel", { to: 2000 })).toBeUndefined();
+    expect(await hint("pagewalk/continueHere", { preserveFocus: true })).toBe(true);
+    expect((await client.go("continue")).preserveFocusHint).toBeUndefined();
+  });
+
   test("a change in the past begins another future", async () => {
     await started(["exit"]);
     await client.go("continue");

@@ -6,13 +6,25 @@ import { activation } from "./activation";
 
 const EXTENSION = "pagewalk.pagewalk";
 
+interface Message {
+  readonly type: string;
+  readonly event: string;
+  readonly command?: string;
+  readonly body?: Record<string, unknown>;
+}
+
 /** The messages of the adapter, as the editor got them. */
 class Wire {
   private readonly seen: { event: string; body: Record<string, unknown> }[] = [];
+  /** Milliseconds from when the debuggee was last told to go on up to its stop. */
+  underWay = 0;
+  private left = 0;
   private readonly waiting: (() => void)[] = [];
   readonly tracker = vscode.debug.registerDebugAdapterTrackerFactory("pagewalk", {
     createDebugAdapterTracker: () => ({
-      onDidSendMessage: (message: { type: string; event: string; body?: Record<string, unknown> }) => {
+      onDidSendMessage: (message: Message) => {
+        if (message.command === "continue") this.left = performance.now();
+        if (message.event === "stopped") this.underWay = performance.now() - this.left;
         if (message.type !== "event") return;
         this.seen.push({ event: message.event, body: message.body ?? {} });
         for (const wake of this.waiting.splice(0)) wake();
@@ -99,6 +111,11 @@ suite("Pagewalk in the extension host", () => {
     assert.equal(top, "early_make_pgtable");
     assert.ok(callers.includes("#PF read 0xffff880000010000"));
     vscode.debug.removeBreakpoints([breakpoint]);
+  });
+
+  test("a stop does not come before the Call Stack view was drawn without frames", async () => {
+    await go("continue");
+    assert.ok(wire.underWay >= 70, `stopped after ${wire.underWay} ms`);
   });
 
   test("the hover explains an entry of a table", async () => {
