@@ -160,4 +160,7 @@ export const TRAVEL = request<TravelAnswer>()(
 );
 
 /** Makes the moment at which the debuggee stands the present: what is known of its future is forgotten. */
-export const CONTINUE_HERE = request<void>()("pagewalk/continueHere", v.object({ preserveFocus }));
+export const CONTINUE_HERE = request<void>()(
+  "pagewalk/continueHere",
+  v.optional(v.object({ preserveFocus }), {}),
+);

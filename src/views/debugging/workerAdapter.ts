@@ -12,10 +12,10 @@ import { stateAfter } from "../sessions";
 /** Milliseconds that a worker has to end by itself after its session. */
 const GRACE = 500;
 /**
- * Milliseconds that the debuggee is under way at least, as the editor sees it. Its Call Stack view is drawn 50 ms after
+ * Milliseconds that the debuggee is under way at least before a stop other than a step's, as the editor sees it. Its Call Stack view is drawn 50 ms after
  * the debuggee has gone on. Where it stands again by then and the editor waits for the innermost frame, the view asks
  * for the frames too; the one that the editor focuses is then replaced, and neither marked in the view nor shown with
- * its exception.
+ * its exception. A step has no exception to show, and is felt when it takes longer.
  */
 const UNDER_WAY = 80;
 
@@ -61,7 +61,7 @@ export class WorkerAdapter implements vscode.DebugAdapter {
     const state = stateAfter(message);
     if (state === "running") this.left = Date.now();
     const wait = this.left + UNDER_WAY - Date.now();
-    if (this.held === undefined && state === "stopped" && wait > 0) {
+    if (this.held === undefined && state === "stopped" && wait > 0 && !isStep(message)) {
       this.held = [];
       setTimeout(() => this.release(), wait);
     }
@@ -96,4 +96,8 @@ export class WorkerAdapter implements vscode.DebugAdapter {
   private event(event: string, body: unknown): void {
     this.sent.fire({ type: "event", seq: 0, event, body } as never);
   }
+}
+
+function isStep(message: DebugProtocol.ProtocolMessage): boolean {
+  return (message as DebugProtocol.StoppedEvent).body.reason === "step";
 }
