@@ -78,8 +78,12 @@ export class Chain {
   moveTo(index: number): void {
     const { cpu } = this.machine;
     this.live.putBack(cpu);
-    for (; this.base > index; this.base--) this.checkpoints[this.base - 1].changes.exchange(cpu);
-    for (; this.base < index; this.base++) this.checkpoints[this.base].changes.exchange(cpu);
+    const between = this.checkpoints.slice(Math.min(this.base, index), Math.max(this.base, index));
+    if (index < this.base) between.reverse();
+    FrameChanges.exchange(
+      cpu,
+      between.map(({ changes }) => changes),
+    );
     this.machine.restore(this.checkpoints[index].state);
     this.rebase(index);
   }
