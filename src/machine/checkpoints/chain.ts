@@ -18,6 +18,8 @@ export interface Checkpoint {
   readonly bytes: number;
   /** Frames that differ between this checkpoint and the next. */
   changes: FrameChanges;
+  /** Something happened behind it that will be gone back to. */
+  marked: boolean;
 }
 
 /** A state without its TLB, and an entry of the TLB (shared by the checkpoints that have it), about. */
@@ -64,7 +66,14 @@ export class Chain {
     // What is kept for the next one holds for the new one too: it has all frames that may differ.
     const changes = before?.changes ?? new FrameChanges();
     if (before !== undefined) before.changes = this.live;
-    this.checkpoints.splice(this.base + 1, 0, { position, edits, state, bytes, changes });
+    this.checkpoints.splice(this.base + 1, 0, {
+      position,
+      edits,
+      state,
+      bytes,
+      changes,
+      marked: false,
+    });
     this.rebase(this.base + 1);
   }
 
@@ -86,6 +95,11 @@ export class Chain {
     );
     this.machine.restore(this.checkpoints[index].state);
     this.rebase(index);
+  }
+
+  /** Marks the base. */
+  mark(): void {
+    this.checkpoints[this.base].marked = true;
   }
 
   /** The index of the last checkpoint that is not later than a moment; -1 where there is none. */
