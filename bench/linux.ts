@@ -1,12 +1,13 @@
-/** Debian's Linux from its PVH entry to its own page tables: this machine beside QEMU's TCG, in turns. */
+/** Debian's Linux from its PVH entry to its own page tables, on this machine and in QEMU. */
 import { bootImage } from "../src/boot/boot";
 import { pvhEntry } from "../src/boot/pvh";
 import { parseCpu } from "../src/machine/cpu/model";
 import { Machine } from "../src/machine/machine";
 import { Symbols } from "../src/symbols/symbols";
-import { type Kernel, readKernel, vmlinuxPaths } from "../test/support/linux/kernels";
-import { QemuMachine, qemuMissing } from "../test/support/qemu/qemuMachine";
-import { type Figure, median, ROUNDS, timed } from "./figures";
+import { type Kernel, readKernel } from "../test/support/linux/kernels";
+import { QemuMachine } from "../test/support/qemu/qemuMachine";
+import type { Contest } from "./besideQemu";
+import { timed } from "./figures";
 
 const MEMORY = 4 * 2 ** 30;
 const CPU = "qemu64";
@@ -14,40 +15,20 @@ const CMDLINE = "nokaslr";
 /** The function in which CR3 gets `init_top_pgt`. */
 const LAST = "init_mem_mapping";
 
-/** What was measured, or why nothing was. */
-export async function linuxFigures(): Promise<Figure[] | string> {
-  const path = vmlinuxPaths()[0];
-  if (path === undefined) return "Linux: no vmlinux has been fetched (npm run kernels -- --debug)";
+/** @param path of a vmlinux. @throws Error where it lacks a symbol */
+export function linuxContest(path: string): Contest {
   const kernel = readKernel(path);
   const end = returnAddress(kernel);
-  const ours: number[] = [];
-  const theirs: number[] = [];
-  const missing = qemuMissing();
-  let instructions = 0;
-  for (let round = 0; round < ROUNDS; round++) {
-    const { machine } = started(kernel);
-    machine.setBreakpoints([end]);
-    ours.push(timed(() => machine.run(1e9)));
-    instructions = machine.instructions;
-    if (missing === undefined) theirs.push(await inQemu(kernel, end));
-  }
-  const note = (seconds: number) => `${(instructions / 1e6 / seconds).toFixed(0)} million instructions/s`;
-  const figures: Figure[] = [
-    {
-      name: "Linux to its own tables, the first time",
-      value: ours[0] * 1000,
-      unit: "ms",
-      note: note(ours[0]),
+  return {
+    name: "Linux to its own tables",
+    ours: () => {
+      const { machine } = started(kernel);
+      machine.setBreakpoints([end]);
+      const seconds = timed(() => machine.run(1e9));
+      return { seconds, instructions: machine.instructions };
     },
-    { name: "Linux to its own tables", value: median(ours) * 1000, unit: "ms", note: note(median(ours)) },
-  ];
-  if (missing !== undefined) return [...figures, { name: `QEMU: ${missing}`, value: 0, unit: "" }];
-  const peer = median(theirs);
-  return [
-    ...figures,
-    { name: "the same in QEMU's TCG", value: peer * 1000, unit: "ms", note: note(peer) },
-    { name: "this machine over QEMU", value: median(ours) / peer, unit: "times as long" },
-  ];
+    theirs: () => inQemu(kernel, end),
+  };
 }
 
 function started({ image }: Kernel): { machine: Machine; symbols: Symbols } {

@@ -9,9 +9,9 @@ import { type BootOptions, bootProgram, programImage, requireProgram } from "../
 import { parseCpu } from "../src/machine/cpu/model";
 import { Machine, type MachineConfig } from "../src/machine/machine";
 import { Symbols } from "../src/symbols/symbols";
+import { compareWithQemu } from "./besideQemu";
 import { debuggerFigures } from "./debugger";
 import { type Figure, median, ROUNDS, timed } from "./figures";
-import { linuxFigures } from "./linux";
 import { reverseFigures } from "./reverse";
 
 const GIB = 2 ** 30;
@@ -104,8 +104,10 @@ function terabyte(): number {
 }
 
 const PEAK = "--terabyte-peak";
-/** Measures going backwards only. */
-const REVERSE = "--reverse";
+/** Measures only a part: the machine and the debugger by themselves, boots beside QEMU, going backwards. */
+const PARTS = ["--machine", "--qemu", "--reverse"] as const;
+/** Also goes backwards from the end of a full boot of Linux. */
+const FULL = "--full";
 
 /** Peak resident memory in MiB of a process that does nothing else than boot with 1 TiB. */
 function terabytePeak(): number {
@@ -167,12 +169,12 @@ function print(figures: readonly Figure[]): void {
   }
 }
 
-async function backwards(): Promise<Figure[]> {
-  const all = await reverseFigures(join(__dirname, ".."));
+async function backwards(full: boolean): Promise<Figure[]> {
+  const all = await reverseFigures(join(__dirname, ".."), full);
   return all.flatMap(({ boot, instructions, ...figures }) => {
     const { switchover, fault, write, step, slowdown, checkpoints } = figures;
     return [
-      { name: "reverse: end to switchover", value: switchover, unit: "ms", note: boot },
+      { name: "reverse: end to first switchover", value: switchover, unit: "ms", note: boot },
       { name: "reverse: end to first page fault", value: fault, unit: "ms" },
       { name: "reverse: end to an entry's write", value: write, unit: "ms" },
       { name: "reverse: one step back", value: step, unit: "ms" },
@@ -192,14 +194,14 @@ async function main(): Promise<void> {
     console.log(process.resourceUsage().maxRSS / 1024);
     return;
   }
-  if (!process.argv.includes(REVERSE)) {
+  const chosen = PARTS.filter((part) => process.argv.includes(part));
+  const wants = (part: (typeof PARTS)[number]) => chosen.length === 0 || chosen.includes(part);
+  if (wants("--machine")) {
     print(figures());
-    const linux = await linuxFigures();
-    if (typeof linux === "string") console.log(`SKIPPED  ${linux}`);
-    else print(linux);
     print(await debugging());
   }
-  print(await backwards());
+  if (wants("--qemu")) await compareWithQemu(GUESTS);
+  if (wants("--reverse")) print(await backwards(process.argv.includes(FULL)));
 }
 
 void main();

@@ -11,7 +11,7 @@ export interface ReverseFigures {
   readonly boot: string;
   /** Instructions of it. */
   readonly instructions: number;
-  /** Milliseconds from the end, medians: to the switchover, to the first page fault, to who wrote an entry. */
+  /** Milliseconds from the end, medians: to the first switchover, to the first page fault, to who wrote an entry. */
   readonly switchover: number;
   readonly fault: number;
   readonly write: number;
@@ -21,6 +21,13 @@ export interface ReverseFigures {
   readonly slowdown: number;
   /** MiB of checkpoints at the end. */
   readonly checkpoints: number;
+}
+
+/** What was met on the way forwards. */
+interface Landmark {
+  readonly instruction: number;
+  /** In its description, in their order. */
+  readonly addresses: readonly string[];
 }
 
 interface Boot {
@@ -35,6 +42,8 @@ interface Boot {
   readonly until?: string;
   /** A linear address whose entry of the root is asked for. */
   readonly address: string;
+  /** Pairs of runs without and with checkpoints. */
+  readonly pairs: number;
 }
 
 const ROUNDS = 5;
@@ -43,7 +52,8 @@ const GIB = 2 ** 30;
 const MIB = 2 ** 20;
 const BUDGET = 256 * MIB;
 
-function boots(): Boot[] {
+/** @param full whether Linux is to run to the reset that ends its panic, half a minute each time */
+function boots(full: boolean): Boot[] {
   const early: Boot = {
     name: "early-fault, 64 MiB of ramdisk read",
     program: "early-fault",
@@ -52,6 +62,7 @@ function boots(): Boot[] {
     cpu: "max",
     settings: { ramdisk: "64M", checksum: "on" },
     address: "0xffff880000000000",
+    pairs: ROUNDS,
   };
   const kernel = vmlinuxPaths()[0];
   if (kernel === undefined) return [early];
@@ -64,14 +75,24 @@ function boots(): Boot[] {
     cmdline: "nokaslr",
     until: "init_mem_mapping",
     address: "0xffff888000000000",
+    pairs: ROUNDS,
   };
-  return [early, linux];
+  if (!full) return [early, linux];
+  // Without a root file system it panics; the reset that it then asks for is what ends the run.
+  const { until: _, ...whole } = linux;
+  const panic = { name: "Linux 6.1 to its end", cmdline: "nokaslr panic=-1", pairs: 1 };
+  return [early, linux, { ...whole, ...panic }];
 }
 
-/** Of every boot that is there. @param root the folder that holds guests/ */
-export async function reverseFigures(root: string): Promise<ReverseFigures[]> {
+/**
+ * Of every boot that is there.
+ * @param root the folder that holds guests/
+ * @param full whether Linux also runs to its end
+ * @throws Error where a travel comes to another place than the run forwards
+ */
+export async function reverseFigures(root: string, full: boolean): Promise<ReverseFigures[]> {
   const figures: ReverseFigures[] = [];
-  for (const boot of boots()) figures.push(await figuresOf(root, boot));
+  for (const boot of boots(full)) figures.push(await figuresOf(root, boot));
   return figures;
 }
 
@@ -86,32 +107,51 @@ async function figuresOf(root: string, boot: Boot): Promise<ReverseFigures> {
     ...(cmdline === undefined ? {} : { cmdline }),
     ...(settings === undefined ? {} : { settings }),
   });
-  const filters = (...names: string[]) => client.ask("setExceptionBreakpoints", { filters: names });
-  await filters("page-fault", "exit");
+  const filter = (filterId?: string, condition?: string) =>
+    client.ask("setExceptionBreakpoints", {
+      filters: ["exit", "halt"],
+      filterOptions: filterId === undefined ? [] : [{ filterId, ...(condition && { condition }) }],
+    });
+  const now = async () => ((await client.ask("pagewalk/state")) as { instructions: number }).instructions;
+  const first = async (filterId: string): Promise<Landmark> => {
+    await filter(filterId);
+    const { text } = await client.go("continue");
+    const addresses = String(text).match(/0x[0-9a-f]+/g) ?? [];
+    return { instruction: await now(), addresses };
+  };
+  await filter();
   await client.go("configurationDone");
-  const fault = String((await client.go("continue")).text);
-  await filters("exit");
+  const fault = await first("page-fault");
+  const switchover = await first("switchover");
+  await filter();
   const stopAddress = await runToEnd(client, boot);
-  const { instructions } = (await client.ask("pagewalk/state")) as { instructions: number };
-  const fromEnd = async (action: () => Promise<unknown>) => {
+  const instructions = await now();
+  /** @param there the instruction that the action has to come to, where the run forwards was there */
+  const fromEnd = async (action: () => Promise<unknown>, there?: number) => {
     const times: number[] = [];
     for (let round = 0; round < ROUNDS; round++) {
       await client.askAndStop("pagewalk/travel", { to: "end" });
+      if ((await now()) !== instructions) throw new Error(`${boot.name}: the end is not where it was`);
       times.push(await timed(action));
+      const at = await now();
+      if (there !== undefined && at !== there)
+        throw new Error(`${boot.name}: went back to instruction ${at}, not to ${there}`);
     }
     return median(times);
   };
-  const entry = await entryOf(client, boot.address);
-  await filters("switchover");
-  const switchover = await fromEnd(() => client.go("reverseContinue"));
-  const condition = `address == ${/0x[0-9a-f]+/.exec(fault)?.[0]}`;
-  await client.ask("setExceptionBreakpoints", {
-    filters: [],
-    filterOptions: [{ filterId: "page-fault", condition }],
-  });
-  const toFault = await fromEnd(() => client.go("reverseContinue"));
-  await filters();
+  const [from, to] = switchover.addresses;
+  const entry = rootEntry(to, boot.address);
+  const value = await valueAt(client, entry);
+  await filter("switchover", `from == ${from} && to == ${to}`);
+  const toSwitchover = await fromEnd(() => client.go("reverseContinue"), switchover.instruction);
+  await filter("page-fault", `address == ${fault.addresses[0]}`);
+  const toFault = await fromEnd(() => client.go("reverseContinue"), fault.instruction);
+  await filter();
   const write = await fromEnd(() => client.askAndStop("pagewalk/whoWrote", { physical: entry, length: 8 }));
+  const wasOther = (await valueAt(client, entry)) !== value;
+  if (wasOther) await client.go("stepIn", { granularity: "instruction" });
+  if (!wasOther || (await valueAt(client, entry)) !== value)
+    throw new Error(`${boot.name}: the instruction that was found is not the last one to write ${entry}`);
   await client.askAndStop("pagewalk/travel", { to: "end" });
   const steps: number[] = [];
   for (let i = 0; i < STEPS; i++)
@@ -121,7 +161,7 @@ async function figuresOf(root: string, boot: Boot): Promise<ReverseFigures> {
   return {
     boot: boot.name,
     instructions,
-    switchover,
+    switchover: toSwitchover,
     fault: toFault,
     write,
     step: median(steps),
@@ -150,18 +190,21 @@ async function runToEnd(client: Client, { until }: Boot): Promise<bigint | undef
   return BigInt(String(result));
 }
 
-/** The physical address of the entry of the root that translates an address. */
-async function entryOf(client: Client, address: string): Promise<string> {
-  const { rows } = (await client.ask("pagewalk/reveal", { address })) as { rows: { entry?: string }[] };
-  const entry = rows.find((row) => row.entry !== undefined)?.entry;
-  if (entry === undefined) throw new Error(`nothing translates ${address}`);
-  return entry;
+/** The physical address of the entry of a root that translates an address, with 4 levels. */
+function rootEntry(root: string, address: string): string {
+  return `0x${(BigInt(root) + 8n * ((BigInt(address) >> 39n) & 511n)).toString(16)}`;
+}
+
+/** Eight bytes of physical memory that the CPU does not change by itself: without the accessed and dirty bits. */
+async function valueAt(client: Client, address: string): Promise<bigint> {
+  const { data } = await client.ask("readMemory", { memoryReference: `physical:${address}`, count: 8 });
+  return Buffer.from(String(data), "base64").readBigUInt64LE() & ~0x60n;
 }
 
 /** Runs in pairs, one without checkpoints and one with. */
 async function slowdownOf(
   root: string,
-  { program, bytes, cpu, cmdline, settings }: Boot,
+  { program, bytes, cpu, cmdline, settings, pairs }: Boot,
   stopAddress: bigint | undefined,
 ): Promise<{ slowdown: number; checkpoints: number }> {
   const request: LaunchRequest = {
@@ -182,7 +225,7 @@ async function slowdownOf(
   const isOver = (machine: Machine, reason: string) => machine.ended !== undefined || reason === "breakpoint";
   const ratios: number[] = [];
   let checkpoints = 0;
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let round = 0; round < pairs; round++) {
     const plain = await started();
     const without = await timed(async () => {
       while (!isOver(plain, plain.run(50_000_000).reason));

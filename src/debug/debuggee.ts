@@ -27,6 +27,8 @@ export const ALWAYS_RECORDED: ReadonlySet<EventKind> = new Set([
   "page-fault",
   "exception",
 ]);
+/** What made the tables what they are: gone back to more often than anything else. */
+const LANDMARKS: ReadonlySet<EventKind> = new Set(["page-fault", "reset", "switchover"]);
 const RSP = 4;
 const MIB = 2 ** 20;
 
@@ -84,6 +86,7 @@ export class Debuggee {
         // What happens again has been told.
         if (this.history?.isKnown === true) return;
         this.timeline.record(event, stackPointer);
+        if (LANDMARKS.has(event.event)) this.history?.mark();
         world.event(event);
       },
       world.breathe,

@@ -18,6 +18,8 @@ export interface Checkpoint {
   readonly bytes: number;
   /** Frames that differ between this checkpoint and the next. */
   changes: FrameChanges;
+  /** Something happened behind it that will be gone back to. */
+  marked: boolean;
 }
 
 /** A state without its TLB, and an entry of the TLB (shared by the checkpoints that have it), about. */
@@ -64,7 +66,14 @@ export class Chain {
     // What is kept for the next one holds for the new one too: it has all frames that may differ.
     const changes = before?.changes ?? new FrameChanges();
     if (before !== undefined) before.changes = this.live;
-    this.checkpoints.splice(this.base + 1, 0, { position, edits, state, bytes, changes });
+    this.checkpoints.splice(this.base + 1, 0, {
+      position,
+      edits,
+      state,
+      bytes,
+      changes,
+      marked: false,
+    });
     this.rebase(this.base + 1);
   }
 
@@ -78,10 +87,19 @@ export class Chain {
   moveTo(index: number): void {
     const { cpu } = this.machine;
     this.live.putBack(cpu);
-    for (; this.base > index; this.base--) this.checkpoints[this.base - 1].changes.exchange(cpu);
-    for (; this.base < index; this.base++) this.checkpoints[this.base].changes.exchange(cpu);
+    const between = this.checkpoints.slice(Math.min(this.base, index), Math.max(this.base, index));
+    if (index < this.base) between.reverse();
+    FrameChanges.exchange(
+      cpu,
+      between.map(({ changes }) => changes),
+    );
     this.machine.restore(this.checkpoints[index].state);
     this.rebase(index);
+  }
+
+  /** Marks the base. */
+  mark(): void {
+    this.checkpoints[this.base].marked = true;
   }
 
   /** The index of the last checkpoint that is not later than a moment; -1 where there is none. */

@@ -25,15 +25,20 @@ export class FrameChanges {
     this.set(frame, cpu.memory.contentsOf(frame));
   }
 
-  /** Puts the kept contents into memory, and keeps what they replace. What was translated of them is forgotten. */
-  exchange(cpu: Cpu): void {
+  /**
+   * Puts the contents that each of some changes keeps into memory, one after another, and keeps in each what they
+   * replace. A frame that many of them have is read and written once. What was translated of the frames is forgotten.
+   */
+  static exchange(cpu: Cpu, steps: readonly FrameChanges[]): void {
     const { memory } = cpu;
-    for (const [frame, contents] of this.contents) {
-      const now = memory.contentsOf(frame);
-      if ((memory.flagsOf(frame) & FRAME_CODE) !== 0) cpu.codeWritten(frame, PAGE_SIZE);
-      memory.replaceContents(frame, contents);
-      this.set(frame, now);
+    const last = new FrameChanges();
+    for (const step of steps) {
+      for (const [frame, contents] of step.contents) {
+        step.set(frame, last.contents.get(frame) ?? memory.contentsOf(frame));
+        last.contents.set(frame, contents);
+      }
     }
+    last.putBack(cpu);
   }
 
   /** Puts the kept contents into memory for good. */

@@ -177,6 +177,14 @@ export class History {
     this.made++;
   }
 
+  /**
+   * What happens now will be gone back to: the checkpoint before it stays while others are thinned out, so that the way
+   * from there is short however long the run becomes. Also while the machine runs.
+   */
+  mark(): void {
+    this.chain.mark();
+  }
+
   /** What is known of the future is forgotten: the present moment is the last one. */
   forgetFuture(): void {
     this.cutFuture();

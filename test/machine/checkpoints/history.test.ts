@@ -41,6 +41,27 @@ describe("the history of a run", () => {
     expect(history.divergences).toBe(0);
   });
 
+  it("keeps the checkpoint before what was marked, however long the run becomes, but not more of them than it can", () => {
+    // More than one spacing, since frames that were written put the next checkpoint off.
+    const NEAR = 4000;
+    const nearest = (marks: readonly number[]) => {
+      const machine = longMode(COUNTER);
+      const history = new History(machine, 16 * MIB, 1000);
+      for (const mark of marks) {
+        while (machine.instructions < mark) history.run(Math.min(1000, mark - machine.instructions));
+        history.mark();
+      }
+      while (machine.instructions < 1_000_000) history.run(10_000);
+      expect(history.checkpoints.length).toBeLessThanOrEqual(96);
+      const places = history.checkpoints.map(({ instruction }) => instruction);
+      return marks.map((mark) => mark - places.findLast((place) => place <= mark)!);
+    };
+    for (const way of nearest([1500, 25_500, 123_456])) expect(way).toBeLessThanOrEqual(NEAR);
+    const many = nearest(Array.from({ length: 300 }, (_, i) => (i + 1) * 2000));
+    expect(Math.max(...many.slice(0, 20))).toBeLessThanOrEqual(NEAR);
+    expect(Math.max(...many)).toBeGreaterThan(2 * NEAR);
+  });
+
   it("keeps to its budget by forgetting checkpoints, and at last the beginning", () => {
     const guest = new Guest("early-fault", {}, { memory: 256 * MIB });
     const budget = 150_000;

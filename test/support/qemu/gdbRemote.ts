@@ -128,6 +128,24 @@ export class GdbRemote {
     if (late) throw new RemoteError(`no breakpoint was reached within ${milliseconds / 1000} s`);
   }
 
+  /**
+   * Runs until something has happened, and stops the target where it then is; or to a breakpoint before.
+   * @param over rejected where the target is not worth running on; it is stopped then too
+   * @throws RemoteError, and what `over` is rejected with
+   */
+  async continueUntil(over: Promise<unknown>): Promise<void> {
+    let stands = false;
+    const stopped = this.stopped(this.request("c")).finally(() => {
+      stands = true;
+    });
+    try {
+      await Promise.race([over, stopped]);
+    } finally {
+      if (!stands) this.socket.write(Buffer.of(INTERRUPT));
+      await stopped;
+    }
+  }
+
   /** Bytes of linear memory. @throws RemoteError where it is not mapped */
   readLinear(address: bigint, length: number): Promise<Buffer> {
     return this.read(false, address, length);
