@@ -112,6 +112,8 @@ export class Machine implements CpuSurroundings, Snapshotable<MachineState> {
   /** Cached translations are compared with the tables, whoever wants to hear of it. */
   private exact = false;
   private tableChanges: TableChanges | undefined;
+  /** Hears of changes of entries in frames that walks have read, by the guest and from outside. */
+  onEntryChanged: ((entry: number) => void) | undefined;
   private lastEvent: MachineEvent | undefined;
   private finalEvent: MachineEvent | undefined;
 
@@ -331,6 +333,7 @@ export class Machine implements CpuSurroundings, Snapshotable<MachineState> {
     this.cpu.codeWritten(address, bytes.length);
     const before = this.tableEntries(address, bytes.length);
     this.memory.writeBytes(address, bytes);
+    for (let at = address; at < address + bytes.length; at++) this.onEntryChanged?.(at);
     this.recordEdits(before);
     this.cpu.mmu.tablesChanged();
   }
@@ -386,6 +389,7 @@ export class Machine implements CpuSurroundings, Snapshotable<MachineState> {
   tableWritten(entry: number, oldLow: number, oldHigh: number, newLow: number, newHigh: number): void {
     if (this.tableChanges !== undefined && makesStale(oldLow, oldHigh, newLow, newHigh))
       this.tableChanges.wrote(this.cpu.here(), entry, oldLow, oldHigh, newLow, newHigh);
+    this.onEntryChanged?.(entry);
     this.roots.written(entry, oldLow, oldHigh, newLow, newHigh);
   }
 

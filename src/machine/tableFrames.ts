@@ -8,6 +8,8 @@ export class TableFrames {
   /** How many there are now. */
   count = 0;
   private readonly frames: number[] = [];
+  /** Of each of them its place there. */
+  private readonly places = new Map<number, number>();
 
   /** @param mark sets or clears the flag of a frame's address */
   constructor(private readonly mark: (address: number, isTable: boolean) => void) {}
@@ -15,10 +17,17 @@ export class TableFrames {
   /** A frame that has not been read before. */
   add(address: number): void {
     if (this.frames[this.count] !== address) {
-      this.frames.length = this.count;
+      for (const undone of this.frames.splice(this.count)) this.places.delete(undone);
+      this.places.set(address, this.frames.length);
       this.frames.push(address);
     }
     this.count++;
+  }
+
+  /** Whether a frame's address was among the first so many. */
+  includes(address: number, count: number): boolean {
+    const place = this.places.get(address);
+    return place !== undefined && place < count;
   }
 
   /** Goes to a moment with another count, on the same run. */

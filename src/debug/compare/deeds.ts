@@ -2,7 +2,6 @@
 import type { History, Part, Work } from "../../machine/checkpoints/history";
 import { comparePositions, type Position } from "../../machine/checkpoints/position";
 import type { EventKind } from "../../machine/events";
-import { PAGE_SIZE } from "../../machine/memory";
 import { entryAddressOf, type PathChange, type TreeStep } from "../../paging/compare";
 import { entrySize } from "../../paging/layout";
 import type { PagingState } from "../../paging/state";
@@ -109,8 +108,10 @@ export class Deeds {
     const mayHit = (part: Part): boolean => {
       settle();
       if (comparePositions(part.to, first) <= 0) return false;
-      const left = this.left((frame) => part.mayHaveWritten(frame));
       const length = entrySize(this.state.levels);
+      const left = [...this.places].filter(
+        (place) => !this.found.has(place) && part.mayHaveWritten(place, length),
+      );
       machine.setDataBreakpoints(left.map((address) => ({ address, length })));
       const wantsRoot =
         !this.found.has("root") && [...ROOT_EVENTS].some((kind) => mayHaveEvent(debuggee, kind, part));
@@ -132,21 +133,6 @@ export class Deeds {
       },
     });
     settle();
-  }
-
-  /** The places of which nothing is known yet, in frames that may have been written. */
-  private left(mayHaveWritten: (frame: number) => boolean): number[] {
-    const frames = new Map<number, boolean>();
-    return [...this.places].filter((place) => {
-      if (this.found.has(place)) return false;
-      const frame = place - (place % PAGE_SIZE);
-      let may = frames.get(frame);
-      if (may === undefined) {
-        may = mayHaveWritten(frame);
-        frames.set(frame, may);
-      }
-      return may;
-    });
   }
 }
 

@@ -41,7 +41,6 @@ export function stopProbe(session: Session): Probe<ReverseStop> {
   const { machine } = debuggee.target;
   const kinds = filters.kinds;
   const addresses = [...breakpoints.addresses];
-  const frames = framesOf(dataBreakpoints.ranges);
   const wouldStop = (event: MachineEvent) =>
     filters.wouldStop(event, debuggee.timeline.countUpTo(event.event, event.instruction));
   const events = listenTo(debuggee, kinds, addresses, wouldStop);
@@ -64,7 +63,7 @@ export function stopProbe(session: Session): Probe<ReverseStop> {
   };
   const mayHit = (part: Part) =>
     addresses.length > 0 ||
-    frames.some((frame) => part.mayHaveWritten(frame)) ||
+    mayHaveWritten(part, dataBreakpoints.ranges) ||
     [...kinds].some((kind) => mayHaveEvent(debuggee, kind, part, wouldStop));
   return { hit, mayHit };
 }
@@ -80,11 +79,17 @@ export function mayHaveEvent(
   return timeline.mayHave(kind, from.instruction - 1, to.instruction, accept);
 }
 
-/** The frames that ranges of physical memory lie in. */
-export function framesOf(ranges: readonly { address: number; length: number }[]): number[] {
-  const frames = new Set<number>();
-  for (const { address, length } of ranges) {
-    for (let at = address - (address % PAGE_SIZE); at < address + length; at += PAGE_SIZE) frames.add(at);
-  }
-  return [...frames];
+/** Whether bytes of some ranges of physical memory may have been written in a part of the run. */
+export function mayHaveWritten(
+  part: Part,
+  ranges: readonly { readonly address: number; readonly length: number }[],
+): boolean {
+  return ranges.some(({ address, length }) => {
+    for (let at = address; at < address + length; ) {
+      const end = Math.min(address + length, at - (at % PAGE_SIZE) + PAGE_SIZE);
+      if (part.mayHaveWritten(at, end - at)) return true;
+      at = end;
+    }
+    return false;
+  });
 }

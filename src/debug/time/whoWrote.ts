@@ -7,7 +7,7 @@ import { Walk } from "../../paging/walk";
 import { translates } from "../../target/linear";
 import type { Target } from "../../target/target";
 import type { Debuggee } from "../debuggee";
-import { framesOf, listenTo, mayHaveEvent } from "./search";
+import { listenTo, mayHaveEvent, mayHaveWritten } from "./search";
 
 /** A change of bytes. */
 export interface Change {
@@ -34,10 +34,9 @@ export function* lastChange(
   const { machine } = debuggee.target;
   listenTo(debuggee, new Set(), [], () => false);
   machine.setDataBreakpoints(ranges);
-  const frames = framesOf(ranges);
   const contents = () => join(ranges.map(({ address, length }) => machine.memory.readBytes(address, length)));
   const found = yield* history.lastBefore<Hit>(before, {
-    mayHit: (part) => frames.some((frame) => part.mayHaveWritten(frame)),
+    mayHit: (part) => mayHaveWritten(part, ranges),
     hit: (result) =>
       result.reason === "data" ? { user: false, old: result.change.old, new: result.change.new } : undefined,
     edited: (make) => {
@@ -87,10 +86,8 @@ export function* lastMapping(
     const entries = entriesOf(target, address);
     const events = listenTo(debuggee, ROOT_EVENTS, [], () => true);
     machine.setDataBreakpoints(entries);
-    const frames = framesOf(entries);
     const mayHit = (part: Part) =>
-      frames.some((frame) => part.mayHaveWritten(frame)) ||
-      [...ROOT_EVENTS].some((kind) => mayHaveEvent(debuggee, kind, part));
+      mayHaveWritten(part, entries) || [...ROOT_EVENTS].some((kind) => mayHaveEvent(debuggee, kind, part));
     const found = yield* history.lastBefore<DataBreakpoint | "root">(before, {
       mayHit,
       hit: (result) => {

@@ -6,6 +6,8 @@
  * the base on, those at the later one; `live` has those at the base.
  */
 import type { Machine, MachineState } from "../machine";
+import { PAGE_SIZE } from "../memory";
+import { EntryRecord } from "./entryRecord";
 import { FrameChanges } from "./frameChanges";
 import { comparePositions, type Position } from "./position";
 
@@ -18,6 +20,8 @@ export interface Checkpoint {
   readonly bytes: number;
   /** Frames that differ between this checkpoint and the next. */
   changes: FrameChanges;
+  /** Entries of tables that software changed between this checkpoint and the next, or some more. */
+  readonly entries: EntryRecord;
   /** Something happened behind it that will be gone back to. */
   marked: boolean;
 }
@@ -54,7 +58,10 @@ export class Chain {
 
   /** Bytes that all of it costs. */
   get bytes(): number {
-    return this.checkpoints.reduce((sum, { bytes, changes }) => sum + bytes + changes.bytes, this.live.bytes);
+    return this.checkpoints.reduce(
+      (sum, { bytes, changes, entries }) => sum + bytes + changes.bytes + entries.bytes,
+      this.live.bytes,
+    );
   }
 
   /** Takes a checkpoint of the present moment, which lies between the base and the next one. */
@@ -66,12 +73,16 @@ export class Chain {
     // What is kept for the next one holds for the new one too: it has all frames that may differ.
     const changes = before?.changes ?? new FrameChanges();
     if (before !== undefined) before.changes = this.live;
+    const recorded = new EntryRecord();
+    // Those of a part that is made again may lie on either side.
+    if (before !== undefined && this.next !== undefined) recorded.addAll(before.entries);
     this.checkpoints.splice(this.base + 1, 0, {
       position,
       edits,
       state,
       bytes,
       changes,
+      entries: recorded,
       marked: false,
     });
     this.rebase(this.base + 1);
@@ -133,7 +144,8 @@ export class Chain {
   /** Forgets a checkpoint that is neither the first, nor the base, nor the last. */
   remove(index: number): void {
     const before = this.checkpoints[index - 1];
-    const { changes } = this.checkpoints[index];
+    const { changes, entries } = this.checkpoints[index];
+    before.entries.addAll(entries);
     if (index < this.base) before.changes.addMissing(changes);
     else {
       changes.addMissing(before.changes);
@@ -143,11 +155,27 @@ export class Chain {
     if (index < this.base) this.base--;
   }
 
+  /** Software has changed an entry of a table, between the base and the next checkpoint. */
+  noteEntry(entry: number): void {
+    this.checkpoints[this.base].entries.note(entry);
+  }
+
   /**
-   * Whether a frame may have been written between a checkpoint and the next one, or the end of the run.
+   * Whether bytes may have been written between a checkpoint and the next one, or the end of the run. They lie in one
+   * frame.
    * @param isWhole whether the present moment is the end of that part of the run, where it is based on the checkpoint
    */
-  mayHaveChanged(index: number, frame: number, isWhole: boolean): boolean {
+  mayHaveWritten(index: number, address: number, length: number, isWhole: boolean): boolean {
+    const frame = address - (address % PAGE_SIZE);
+    if (!this.frameMayHaveChanged(index, frame, isWhole)) return false;
+    const { machine } = this;
+    const { state, entries } = this.checkpoints[index];
+    // Of a table all changes by software are recorded, but for those that a hypervisor makes for its guest.
+    const isTable = machine.memory.tableFrames.includes(frame, state.tableFrames);
+    return !isTable || machine.cpu.hypervisor !== undefined || entries.has(address, length);
+  }
+
+  private frameMayHaveChanged(index: number, frame: number, isWhole: boolean): boolean {
     if (index + 1 < this.checkpoints.length) return this.checkpoints[index].changes.has(frame);
     return index !== this.base || !isWhole || this.live.has(frame);
   }

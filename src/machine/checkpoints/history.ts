@@ -42,8 +42,8 @@ export interface Probe<Hit> {
 export interface Part {
   readonly from: Position;
   readonly to: Position;
-  /** Whether a frame (physical address) may have been written. */
-  mayHaveWritten(frame: number): boolean;
+  /** Whether bytes may have been written. They lie in one frame. @param address physical */
+  mayHaveWritten(address: number, length: number): boolean;
 }
 
 export interface Found<Hit> {
@@ -93,6 +93,7 @@ export class History {
     this.chain = new Chain(machine);
     this.latest = positionOf(machine);
     this.chain.take(this.latest, 0);
+    machine.onEntryChanged = (entry) => this.chain.noteEntry(entry);
   }
 
   /** The present moment. */
@@ -249,7 +250,7 @@ export class History {
       const part: Part = {
         from: checkpoint.position,
         to: end,
-        mayHaveWritten: (frame) => this.chain.mayHaveChanged(from, frame, isWhole),
+        mayHaveWritten: (address, length) => this.chain.mayHaveWritten(from, address, length, isWhole),
       };
       if (probe.mayHit?.(part) ?? true) {
         let found: Found<Hit> | undefined;
@@ -270,6 +271,7 @@ export class History {
   /** Ends the history: the run costs nothing more. */
   dispose(): void {
     this.chain.end();
+    this.machine.onEntryChanged = undefined;
     this.machine.beExact(false);
   }
 

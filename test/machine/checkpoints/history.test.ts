@@ -2,8 +2,9 @@ import { describe, expect, it } from "vitest";
 import { finish, History, HistoryError } from "../../../src/machine/checkpoints/history";
 import { positionOf } from "../../../src/machine/checkpoints/position";
 import { Guest, MIB } from "../../support/bootProgram";
-import { CODE, DATA, hexBytes, longMode } from "../../support/longMode";
+import { CODE, DATA, hexBytes, longMode, PT } from "../../support/longMode";
 import { digest } from "../../support/machineDigest";
+import { dword } from "../../support/timerInterrupts";
 
 /** 1: inc rax; mov [DATA], rax; jmp 1b */
 const COUNTER = "48 ff c0 48 89 04 25 00 00 30 00 eb f3";
@@ -172,7 +173,7 @@ describe("the search backwards", () => {
     const found = finish(
       history.lastBefore(end, {
         mayHit: (part) => {
-          const may = part.mayHaveWritten(DATA);
+          const may = part.mayHaveWritten(DATA, 8);
           if (may) replayed++;
           return may;
         },
@@ -183,6 +184,49 @@ describe("the search backwards", () => {
     expect(found?.position.instruction).toBe(1);
     expect([...found!.hit.new]).toEqual([77, 0, 0, 0, 0, 0, 0, 0]);
     expect(replayed).toBeLessThanOrEqual(2);
+  });
+
+  it("finds the last change of an entry of a table that is written all the time", () => {
+    // A number that looks random is written to one of eight entries, and once in a while to a ninth as well.
+    const [often, seldom] = [PT + 0xc00, PT + 0xd00];
+    const machine = longMode(
+      `48 69 d2 0d 66 19 00 48 81 c2 5f f3 6e 3c 48 89 d1 48 c1 e9 14 81 e1 ff 0f 00 00 75 08
+       48 89 14 25 ${dword(seldom)} 89 d1 c1 e9 1c 83 e1 07 48 89 14 cd ${dword(often)} eb c9`.replace(
+        /\s+/g,
+        " ",
+      ),
+      { registers: { rdx: 7n } },
+    );
+    const history = new History(machine, 16 * MIB, 1000);
+    while (machine.instructions < 150_000) history.run(5000);
+    const { end } = history;
+    const search = (entry: number, look: boolean) => {
+      finish(history.travel(end));
+      let parts = 0;
+      machine.setDataBreakpoints([changeOf(entry)]);
+      const found = finish(
+        history.lastBefore(end, {
+          mayHit: (part) => {
+            const may = !look || part.mayHaveWritten(entry, 8);
+            if (may) parts++;
+            return may;
+          },
+          hit: (result) => (result.reason === "data" ? result.change.new.join() : undefined),
+        }),
+      );
+      machine.setDataBreakpoints([]);
+      return { found, parts };
+    };
+    for (const entry of [often, often + 8, often + 56, seldom]) {
+      const [looked, whole] = [search(entry, true), search(entry, false)];
+      expect(whole.found).toBeDefined();
+      expect(looked.found).toEqual(whole.found);
+      expect(looked.parts).toBeLessThanOrEqual(2);
+    }
+    const never = search(PT + 0xe00, true);
+    expect(never.found).toBeUndefined();
+    // When the run began, nobody knew yet that it is a table.
+    expect(never.parts).toBeLessThanOrEqual(1);
   });
 
   it("finds the last arrival at an address before the present one", () => {
