@@ -15,7 +15,8 @@ export const DATA_BYTES = 0x2000;
 
 const register = fc.constantFrom(...REGISTERS);
 const byte = fc.integer({ min: 0, max: 255 });
-const displacement = fc.integer({ min: 0, max: 120 });
+/** Those around 60 often reach across the border of the page. */
+const displacement = fc.oneof(fc.integer({ min: 0, max: 120 }), fc.integer({ min: 57, max: 63 }));
 const condition = fc.integer({ min: 0, max: 15 });
 const size = fc.constantFrom(1, 2, 4, 8);
 const wideSize = fc.constantFrom(4, 8);
@@ -56,12 +57,20 @@ const moveFromMemory = fc
 const moveImmediate = fc
   .tuple(register, byte, byte)
   .map(([rm, low, high]) => [...encode(8, [0xc7], 0, rm), low, high, low ^ high, high]);
+/** ROL ROR SHL SHR SAR. */
+const SHIFTS = fc.constantFrom(0, 1, 4, 5, 7);
 const shift = fc
-  .tuple(fc.constantFrom(0, 1, 4, 5, 7), size, register, byte)
+  .tuple(SHIFTS, size, register, byte)
   .map(([op, bytes, rm, count]) => [...encode(bytes, [sized(0xc1, bytes)], op, rm), count]);
 const shiftByCl = fc
-  .tuple(fc.constantFrom(4, 5, 7), size, register)
+  .tuple(SHIFTS, size, register)
   .map(([op, bytes, rm]) => encode(bytes, [sized(0xd3, bytes)], op, rm));
+const shiftMemory = fc
+  .tuple(SHIFTS, size, displacement, byte)
+  .map(([op, bytes, d, count]) => [...encode(bytes, [sized(0xc1, bytes)], op, RSI, d), count]);
+const shiftMemoryByCl = fc
+  .tuple(SHIFTS, size, displacement)
+  .map(([op, bytes, d]) => encode(bytes, [sized(0xd3, bytes)], op, RSI, d));
 const step = fc
   .tuple(fc.constantFrom(0, 1), size, register)
   .map(([op, bytes, rm]) => encode(bytes, [sized(0xff, bytes)], op, rm));
@@ -84,6 +93,83 @@ const extendLoad = fc
 const multiply = fc
   .tuple(wideSize, register, register)
   .map(([bytes, a, b]) => encode(bytes, [0x0f, 0xaf], a, b));
+const multiplyImmediate = fc
+  .tuple(wideSize, register, register, byte)
+  .map(([bytes, a, b, value]) => [...encode(bytes, [0x6b], a, b), value]);
+const multiplyMemory = fc
+  .tuple(fc.boolean(), wideSize, register, displacement, byte)
+  .map(([immediate, bytes, a, d, value]) =>
+    immediate ? [...encode(bytes, [0x6b], a, RSI, d), value] : encode(bytes, [0x0f, 0xaf], a, RSI, d),
+  );
+/** MUL and IMUL with one operand. */
+const multiplyFull = fc
+  .tuple(fc.constantFrom(4, 5), size, register)
+  .map(([op, bytes, rm]) => encode(bytes, [sized(0xf7, bytes)], op, rm));
+const multiplyFullMemory = fc
+  .tuple(fc.constantFrom(4, 5), size, displacement)
+  .map(([op, bytes, d]) => encode(bytes, [sized(0xf7, bytes)], op, RSI, d));
+/** Bits that make operands of multiplications large, small or negative: a shift, often to the sign's copies. */
+const spread = fc
+  .tuple(fc.constantFrom(5, 7), register, fc.constantFrom(1, 31, 32, 33, 48))
+  .map(([op, rm, count]) => [...encode(8, [0xc1], op, rm), count]);
+/** BT BTS BTR BTC. */
+const bitTest = fc
+  .tuple(fc.constantFrom(0xa3, 0xab, 0xb3, 0xbb), fc.constantFrom(2, 4, 8), register, register)
+  .map(([op, bytes, a, b]) => encode(bytes, [0x0f, op], a, b));
+const bitTestImmediate = fc
+  .tuple(fc.integer({ min: 4, max: 7 }), fc.constantFrom(2, 4, 8), register, byte)
+  .map(([op, bytes, rm, value]) => [...encode(bytes, [0x0f, 0xba], op, rm), value]);
+const bitTestMemory = fc
+  .tuple(fc.integer({ min: 4, max: 7 }), fc.constantFrom(2, 4, 8), displacement, byte)
+  .map(([op, bytes, d, value]) => [...encode(bytes, [0x0f, 0xba], op, RSI, d), value]);
+/** The index is made small enough to stay within the data: movsx reg, byte reg; then the test. */
+const bitTestString = fc
+  .tuple(fc.constantFrom(0xa3, 0xab, 0xb3, 0xbb), fc.constantFrom(2, 4, 8), register, displacement)
+  .map(([op, bytes, a, d]) => [...encode(8, [0x0f, 0xbe], a, a), ...encode(bytes, [0x0f, op], a, RSI, d)]);
+const scan = fc
+  .tuple(fc.constantFrom(0xbc, 0xbd), fc.boolean(), wideSize, register, register)
+  .map(([op, repeat, bytes, a, b]) => [...(repeat ? [0xf3] : []), ...encode(bytes, [0x0f, op], a, b)]);
+const scanMemory = fc
+  .tuple(fc.constantFrom(0xbc, 0xbd), fc.boolean(), wideSize, register, displacement)
+  .map(([op, repeat, bytes, a, d]) => [...(repeat ? [0xf3] : []), ...encode(bytes, [0x0f, op], a, RSI, d)]);
+const byteSwap = fc
+  .tuple(wideSize, register)
+  .map(([bytes, rm]) => [0x40 | (bytes === 8 ? 8 : 0) | (rm >> 3), 0x0f, 0xc8 | (rm & 7)]);
+/** XADD and CMPXCHG. */
+const exchangeIf = fc
+  .tuple(fc.constantFrom(0xb1, 0xc1), size, register, register)
+  .map(([op, bytes, a, b]) => encode(bytes, [0x0f, sized(op, bytes)], a, b));
+const exchangeIfMemory = fc
+  .tuple(fc.constantFrom(0xb1, 0xc1), size, register, displacement)
+  .map(([op, bytes, a, d]) => encode(bytes, [0x0f, sized(op, bytes)], a, RSI, d));
+/** mov rax, [memory], so that the comparison often finds what it looks for. */
+const exchangeEqual = fc
+  .tuple(fc.constantFrom(4, 8), register, displacement)
+  .map(([bytes, a, d]) => [...encode(bytes, [0x8b], 0, RSI, d), ...encode(bytes, [0x0f, 0xb1], a, RSI, d)]);
+const exchangeRegisters = fc
+  .tuple(size, register, register)
+  .map(([bytes, a, b]) => encode(bytes, [sized(0x87, bytes)], a, b));
+const setMemory = fc.tuple(condition, displacement).map(([cc, d]) => encode(1, [0x0f, 0x90 | cc], 0, RSI, d));
+const stepMemory = fc
+  .tuple(fc.constantFrom(0, 1), size, displacement)
+  .map(([op, bytes, d]) => encode(bytes, [sized(0xff, bytes)], op, RSI, d));
+const negateMemory = fc
+  .tuple(fc.constantFrom(2, 3), size, displacement)
+  .map(([op, bytes, d]) => encode(bytes, [sized(0xf7, bytes)], op, RSI, d));
+/** With LOCK: of the arithmetic those that may have it, all but CMP. */
+const locked = fc
+  .oneof(
+    fc
+      .tuple(fc.constantFrom(...ALU.filter((op) => op !== 0x39)), size, register, displacement)
+      .map(([op, bytes, a, d]) => encode(bytes, [sized(op, bytes)], a, RSI, d)),
+    bitTestMemory.filter((bytes) => (bytes.at(-3)! & 0x38) !== 0x20),
+    exchangeIfMemory,
+    stepMemory,
+    negateMemory,
+  )
+  .map((bytes) => [0xf0, ...bytes]);
+/** PAUSE LFENCE MFENCE SFENCE. */
+const nothing = fc.constantFrom([0xf3, 0x90], [0x0f, 0xae, 0xe8], [0x0f, 0xae, 0xf0], [0x0f, 0xae, 0xf8]);
 const pushPop = fc
   .tuple(register, register)
   .map(([a, b]) => [...[0x40 | (a >> 3), 0x50 | (a & 7)], ...[0x40 | (b >> 3), 0x58 | (b & 7)]]);
@@ -91,9 +177,13 @@ const exchange = fc
   .tuple(size, register, displacement)
   .map(([bytes, a, d]) => encode(bytes, [sized(0x87, bytes)], a, RSI, d));
 const flagsOnStack = fc.constant([0x9c, 0x58]);
+/** pushf; pop reg; add [memory], reg: what is added up tells of all flags there ever were. */
+const flagsToMemory = fc
+  .tuple(register, fc.integer({ min: 0, max: 7 }))
+  .map(([a, d]) => [0x9c, 0x40 | (a >> 3), 0x58 | (a & 7), ...encode(8, [0x01], a, RSI, 0x40 + 8 * d)]);
 const callFunction = fc.constant([0x41, 0xff, 0xd6]);
 
-const plain = fc.oneof(
+const single = fc.oneof(
   alu,
   aluToMemory,
   aluFromMemory,
@@ -111,11 +201,38 @@ const plain = fc.oneof(
   set,
   extend,
   extendLoad,
+  shiftMemory,
+  shiftMemoryByCl,
   multiply,
+  multiplyImmediate,
+  multiplyMemory,
+  multiplyFull,
+  multiplyFullMemory,
+  spread,
+  bitTest,
+  bitTestImmediate,
+  bitTestMemory,
+  bitTestString,
+  scan,
+  scanMemory,
+  byteSwap,
+  exchangeIf,
+  exchangeIfMemory,
+  exchangeEqual,
+  exchangeRegisters,
+  setMemory,
+  stepMemory,
+  negateMemory,
+  locked,
+  nothing,
   pushPop,
   exchange,
   flagsOnStack,
   callFunction,
+);
+const plain = fc.oneof(
+  { arbitrary: single, weight: 2 },
+  { arbitrary: fc.tuple(single, flagsToMemory).map(([one, flags]) => [...one, ...flags]), weight: 1 },
 );
 /** An instruction that may be jumped over. */
 const skipped = fc.tuple(condition, plain).map(([cc, over]) => [0x70 | cc, over.length, ...over]);

@@ -22,6 +22,9 @@ export const KIND_SUB64 = 7;
 export const KIND_MIXED32 = 8;
 export const KIND_MIXED64 = 9;
 
+/** A bit that tells nothing of a result but that it is not 0: for flags of which ZF is 0 whatever the result. */
+export const NOT_ZERO = 0x100;
+
 /** PF of every byte: set where the number of ones is even. */
 const PARITY = Uint8Array.from({ length: 256 }, (_, byte) => {
   let ones = 0;

@@ -1,4 +1,4 @@
-/** ADD SUB CMP AND OR XOR TEST NEG NOT INC DEC IMUL, in 64-bit mode. */
+/** ADD ADC SUB SBB CMP AND OR XOR TEST NEG NOT INC DEC XADD CMPXCHG, in 64-bit mode. */
 import { Mnemonic } from "iced-x86";
 import {
   KIND_ADD32,
@@ -10,11 +10,12 @@ import {
   KIND_SUB32,
   KIND_SUB64,
 } from "../flags";
-import { isMemory, isRegister, operandSize, registerNumber, type Site, type Size } from "../operands";
-import { AF, OF } from "../registers";
+import { isMemory, isRegister, operandSize, type Site, type Size } from "../operands";
+import { AF, OF, RAX } from "../registers";
 import type { Operation } from "./assembler";
-import { type Effects, type Emitter, isPlainOperand } from "./emitter";
-import { FLAGS_A, FLAGS_B, FLAGS_RESULT, V, V32, X, X32, Y, Y32 } from "./locals";
+import type { Emitter } from "./emitter";
+import { CONDITION, FLAGS_A, FLAGS_B, FLAGS_RESULT, V, V32, X, X32, Y, Y32 } from "./locals";
+import { constant, emitOperation, extendNarrow, localsOf, setOperand, typed, wideRegister } from "./values";
 
 interface Binary {
   readonly narrow: Operation;
@@ -49,67 +50,27 @@ export function emitArithmetic(e: Emitter, site: Site): boolean {
   const binary = BINARIES.get(mnemonic);
   if (binary !== undefined) return emitBinary(e, site, binary);
   switch (mnemonic) {
+    case Mnemonic.Adc:
+    case Mnemonic.Sbb:
+      return emitWithCarry(e, site, mnemonic === Mnemonic.Adc);
     case Mnemonic.Neg:
     case Mnemonic.Not:
     case Mnemonic.Inc:
     case Mnemonic.Dec:
       return emitUnary(e, site);
-    case Mnemonic.Imul:
-      return emitProduct(e, site);
+    case Mnemonic.Xadd:
+      return emitExchangeAdd(e, site);
+    case Mnemonic.Cmpxchg:
+      return emitCompareExchange(e, site);
     default:
       return false;
   }
 }
 
 function emitBinary(e: Emitter, site: Site, operation: Binary): boolean {
-  const { instruction } = site;
-  const size = operandSize(instruction, 0);
-  const memory = isMemory(instruction, 0) ? 0 : isMemory(instruction, 1) ? 1 : -1;
-  for (const n of [0, 1]) if (n !== memory && !isPlainOperand(site, n)) return false;
-  if (memory < 0) {
-    operand(e, site, 0, size);
-    e.code.set(size === 8 ? X : X32);
-    operand(e, site, 1, size);
-    e.code.set(size === 8 ? Y : Y32);
-    compute(e, operation, size);
-    if (operation.writes) setResult(e, site, size);
-    return true;
-  }
-  if (!e.address(site)) return false;
-  e.touchOperand(site, 1 - memory);
-  const write = memory === 0 && operation.writes;
-  e.access(write, size, effectsOf(site, memory, operation), () => {
-    const { code } = e;
-    for (const n of [0, 1]) {
-      if (n === memory) {
-        e.host(write);
-        e.load(size);
-      } else operand(e, site, n, size);
-      code.set(size === 8 ? (n === 0 ? X : Y) : n === 0 ? X32 : Y32);
-    }
-    compute(e, operation, size);
-    if (write) {
-      e.host(true);
-      code.get(size === 8 ? V : V32);
-      e.store(size);
-    } else if (operation.writes) setResult(e, site, size);
-  });
-  return true;
-}
-
-function effectsOf(site: Site, memory: number, operation: Binary): Effects {
-  if (memory === 0 || !operation.writes) return { flags: true };
-  return { flags: true, registers: destination(site) };
-}
-
-/** The register of operand 0 whose local is written, if it is one of 4 or 8 bytes. */
-function destination({ instruction }: Site): readonly number[] {
-  return operandSize(instruction, 0) >= 4 ? [registerNumber(instruction.op0Register)] : [];
-}
-
-function operand(e: Emitter, site: Site, n: number, size: Size): void {
-  if (size === 8) e.wideOperand(site, n);
-  else e.narrowOperand(site, n);
+  const size = operandSize(site.instruction, 0);
+  const shape = { sources: [0, 1], writes: operation.writes, flags: true };
+  return emitOperation(e, site, shape, () => compute(e, operation, size));
 }
 
 /** From the operands in X and Y to V and the flags. */
@@ -122,92 +83,125 @@ function compute(e: Emitter, operation: Binary, size: Size): void {
     return;
   }
   code.get(X32).get(Y32).op(operation.narrow);
-  if (size === 1) code.op("i32_extend8_s");
-  else if (size === 2) code.op("i32_extend16_s");
+  extendNarrow(code, size);
   code.set(V32);
   e.keepFlags32(operation.kind32);
 }
 
-/** V to the register that is operand 0. */
-function setResult(e: Emitter, { instruction }: Site, size: Size): void {
-  if (size === 8) {
-    e.code.get(V);
-    e.setRegister(registerNumber(instruction.op0Register));
-  } else e.setNarrowRegister(instruction.op0Register, V32);
+function emitWithCarry(e: Emitter, site: Site, adds: boolean): boolean {
+  const size = operandSize(site.instruction, 0);
+  const wide = size === 8;
+  const { x, y, v } = localsOf(size);
+  const operation = typed(wide, adds ? "add" : "sub");
+  const shape = { sources: [0, 1], writes: true, flags: true };
+  return emitOperation(e, site, shape, () => {
+    const { code } = e;
+    code.get(x).get(y).op(operation);
+    e.condition(2);
+    if (wide) code.op("i64_extend_i32_u");
+    code.op(operation);
+    extendNarrow(code, size);
+    code.set(v);
+    if (e.flagsNeeded) keepCarried(e, wide, adds);
+  });
+}
+
+/** The flags of ADC and SBB, from the operands and the result. */
+function keepCarried(e: Emitter, wide: boolean, adds: boolean): void {
+  const { code } = e;
+  const { x, y, v } = localsOf(wide ? 8 : 4);
+  const op = (name: Parameters<typeof typed>[1]) => code.op(typed(wide, name));
+  const not = () => {
+    constant(code, wide, -1);
+    op("xor");
+  };
+  const topBit = () => {
+    constant(code, wide, wide ? 63 : 31);
+    op("shr_u");
+    if (wide) code.op("i32_wrap_i64");
+  };
+  // The carry goes out where both operands' top bits are set, or one of them is and the result's is not; a borrow
+  // likewise, with the first operand and the result inverted.
+  const left = () => {
+    code.get(x);
+    if (!adds) not();
+  };
+  left();
+  code.get(y);
+  op("and");
+  left();
+  code.get(y);
+  op("or");
+  code.get(v);
+  if (adds) not();
+  op("and");
+  op("or");
+  topBit();
+  // The sign differs from that of both operands; of a difference, from the first where the operands' signs differ.
+  code.get(x).get(v);
+  op("xor");
+  code.get(y).get(adds ? v : x);
+  op("xor");
+  op("and");
+  topBit();
+  code.i32(Math.log2(OF)).op("i32_shl", "i32_or");
+  code.get(x).get(y);
+  op("xor");
+  code.get(v);
+  op("xor");
+  if (wide) code.op("i32_wrap_i64");
+  code.i32(AF).op("i32_and", "i32_or");
+  keepMixed(e, wide);
 }
 
 function emitUnary(e: Emitter, site: Site): boolean {
-  const { instruction } = site;
-  const size = operandSize(instruction, 0);
+  const { mnemonic } = site.instruction;
+  const size = operandSize(site.instruction, 0);
   if (size < 4) return false;
-  if (isRegister(instruction, 0)) {
-    unary(e, instruction.mnemonic, size, () => operand(e, site, 0, size));
-    setResult(e, site, size);
-    return true;
-  }
-  if (!e.address(site)) return false;
-  e.access(true, size, { flags: instruction.mnemonic !== Mnemonic.Not }, () => {
-    unary(e, instruction.mnemonic, size, () => {
-      e.host(true);
-      e.load(size);
-    });
-    e.host(true);
-    e.code.get(size === 8 ? V : V32);
-    e.store(size);
-  });
-  return true;
+  const shape = { sources: [0], writes: true, flags: mnemonic !== Mnemonic.Not };
+  return emitOperation(e, site, shape, () => unary(e, mnemonic, size));
 }
 
-/** From the operand that `push` pushes to V and the flags. */
-function unary(e: Emitter, mnemonic: Mnemonic, size: Size, push: () => void): void {
+/** From the operand in X to V and the flags. */
+function unary(e: Emitter, mnemonic: Mnemonic, size: Size): void {
   const { code } = e;
   const wide = size === 8;
+  const { x, y, v } = localsOf(size);
   switch (mnemonic) {
     case Mnemonic.Neg:
-      push();
-      code.set(wide ? Y : Y32);
-      if (wide) code.i64(0).set(X);
-      else code.i32(0).set(X32);
+      code.get(x).set(y);
+      constant(code, wide, 0);
+      code.set(x);
       compute(e, { ...SUB, writes: true }, size);
       break;
     case Mnemonic.Not:
-      push();
-      if (wide) code.i64(-1).op("i64_xor").set(V);
-      else code.i32(-1).op("i32_xor").set(V32);
+      code.get(x);
+      constant(code, wide, -1);
+      code.op(typed(wide, "xor")).set(v);
       break;
     default:
-      emitStep(e, wide, mnemonic === Mnemonic.Inc ? 1 : -1, push);
+      emitStep(e, wide, mnemonic === Mnemonic.Inc ? 1 : -1);
   }
 }
 
 /** INC and DEC: the flags of an addition but for CF, which stays. */
-function emitStep(e: Emitter, wide: boolean, by: 1 | -1, push: () => void): void {
+function emitStep(e: Emitter, wide: boolean, by: 1 | -1): void {
   const { code } = e;
-  if (e.flagsNeeded) {
-    e.condition(2);
-    code.set(X32);
-  }
-  push();
-  if (wide) code.tee(X).i64(by).op("i64_add").set(V);
-  else code.tee(Y32).i32(by).op("i32_add").set(V32);
+  const { x, v } = localsOf(wide ? 8 : 4);
+  code.get(x);
+  constant(code, wide, by);
+  code.op(typed(wide, "add")).set(v);
   if (!e.flagsNeeded) return;
   // CF as it was.
-  code.get(X32);
+  e.condition(2);
   // OF: the result is the smallest number after INC, the largest after DEC.
-  if (wide)
-    code
-      .get(V)
-      .i64(by === 1 ? -(1n << 63n) : (1n << 63n) - 1n)
-      .op("i64_eq");
-  else
-    code
-      .get(V32)
-      .i32(by === 1 ? -0x80000000 : 0x7fffffff)
-      .op("i32_eq");
+  code.get(v);
+  if (wide) code.i64(by === 1 ? -(1n << 63n) : (1n << 63n) - 1n).op("i64_eq");
+  else code.i32(by === 1 ? -0x80000000 : 0x7fffffff).op("i32_eq");
   code.i32(Math.log2(OF)).op("i32_shl", "i32_or");
   // AF: the low four bits were all ones before INC, all zeros before DEC.
-  if (wide) code.get(X).op("i32_wrap_i64");
-  else code.get(Y32);
+  code.get(x);
+  if (wide) code.op("i32_wrap_i64");
   code
     .i32(0xf)
     .op("i32_and")
@@ -227,19 +221,55 @@ export function keepMixed(e: Emitter, wide: boolean): void {
   e.flags = wide ? KIND_MIXED64 : KIND_MIXED32;
 }
 
-/** IMUL with two or three operands, where nobody looks at the flags. */
-function emitProduct(e: Emitter, site: Site): boolean {
+/** XADD: the sum to operand 0, what was there to the register. Where they are the same the sum stays. */
+function emitExchangeAdd(e: Emitter, site: Site): boolean {
+  const size = operandSize(site.instruction, 0);
+  const shape = { sources: [0, 1], writes: true, flags: true, registers: wideRegister(site, 1) };
+  return emitOperation(e, site, shape, () => {
+    compute(e, { ...ADD, writes: true }, size);
+    setOperand(e, site, 1, localsOf(size).x);
+  });
+}
+
+/**
+ * CMPXCHG with memory, which is written in any case. The accumulator changes only where the operand differs from it,
+ * all of its 64 bits.
+ */
+function emitCompareExchange(e: Emitter, site: Site): boolean {
   const { instruction } = site;
-  if (instruction.opCount < 2 || e.flagsNeeded) return false;
   const size = operandSize(instruction, 0);
-  const left = instruction.opCount === 3 ? 1 : 0;
-  const right = left + 1;
-  if (size < 4) return false;
-  for (const n of [left, right]) if (!isPlainOperand(site, n)) return false;
-  operand(e, site, left, size);
-  operand(e, site, right, size);
-  if (size === 8) e.code.op("i64_mul").set(V);
-  else e.code.op("i32_mul").set(V32);
-  setResult(e, site, size);
-  return true;
+  if (size < 4 || !isMemory(instruction, 0) || !isRegister(instruction, 1)) return false;
+  const wide = size === 8;
+  const { x, y, v } = localsOf(size);
+  const shape = { sources: [0, 1], writes: true, flags: true, registers: [RAX] };
+  return emitOperation(e, site, shape, () => {
+    const { code } = e;
+    e.register(RAX);
+    if (!wide) code.op("i32_wrap_i64");
+    code.tee(v).get(x).op(typed(wide, "eq")).set(CONDITION);
+    keepDifference(e, wide);
+    code.get(y).get(x).get(CONDITION).op("select").set(v);
+    e.register(RAX);
+    code.get(x);
+    if (!wide) code.op("i64_extend_i32_u");
+    code.get(CONDITION).op("select");
+    e.setRegister(RAX);
+  });
+}
+
+/** The flags are those of V - X. */
+function keepDifference(e: Emitter, wide: boolean): void {
+  const { code } = e;
+  const { x, v } = localsOf(wide ? 8 : 4);
+  const keep = (local: number) => {
+    if (!wide) code.op("i64_extend_i32_u");
+    code.set(local);
+  };
+  code.get(v);
+  keep(FLAGS_A);
+  code.get(x);
+  keep(FLAGS_B);
+  code.get(v).get(x).op(typed(wide, "sub"));
+  keep(FLAGS_RESULT);
+  e.flags = wide ? KIND_SUB64 : KIND_SUB32;
 }

@@ -33,6 +33,8 @@ export const OP = {
   i32_shr_u: 0x76,
   i32_rotl: 0x77,
   i32_rotr: 0x78,
+  i64_clz: 0x79,
+  i64_ctz: 0x7a,
   i64_add: 0x7c,
   i64_sub: 0x7d,
   i64_mul: 0x7e,

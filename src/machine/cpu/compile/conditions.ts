@@ -10,7 +10,7 @@ import {
   KIND_SUB32,
   KIND_SUB64,
 } from "../flags";
-import { CF, OF, PF, R_FLAGS, SF, ZF } from "../registers";
+import { AF, CF, OF, PF, R_FLAGS, SF, STATUS_FLAGS, ZF } from "../registers";
 import type { Code, Operation } from "./assembler";
 import { stateOffset } from "./locals";
 
@@ -31,6 +31,15 @@ const S = 8;
 const P = 10;
 const L = 12;
 
+/** The flags that are conditions of their own: all but AF. */
+const STATUS_CONDITIONS = [
+  [O, OF],
+  [B, CF],
+  [Z, ZF],
+  [S, SF],
+  [P, PF],
+] as const;
+
 /** Every kind of lazy flags. */
 export const KINDS = [
   KIND_EXPLICIT,
@@ -48,6 +57,20 @@ export const KINDS = [
 export function pushCondition(code: Code, locals: FlagLocals, kind: number, condition: number): void {
   new ConditionWriter(code, locals, kind).push(condition & ~1);
   if ((condition & 1) !== 0) code.op("i32_eqz");
+}
+
+/** Pushes the six status flags as RFLAGS has them, given their kind. */
+export function pushStatusFlags(code: Code, locals: FlagLocals, kind: number): void {
+  if (kind === KIND_EXPLICIT) {
+    code.i32(0).access("i32_load", stateOffset(R_FLAGS)).i32(STATUS_FLAGS).op("i32_and");
+    return;
+  }
+  const writer = new ConditionWriter(code, locals, kind);
+  writer.adjust();
+  for (const [condition, flag] of STATUS_CONDITIONS) {
+    writer.push(condition);
+    code.i32(Math.log2(flag)).op("i32_shl", "i32_or");
+  }
 }
 
 class ConditionWriter {
@@ -98,6 +121,24 @@ class ConditionWriter {
           code.op("i32_or");
         }
     }
+  }
+
+  /** Pushes AF in its place. */
+  adjust(): void {
+    const { code, kind } = this;
+    const { a, b, result } = this.locals;
+    switch (kind & ~1) {
+      case KIND_LOGIC32:
+        code.i32(0);
+        return;
+      case KIND_ADD32:
+      case KIND_SUB32:
+        code.get(a).get(b).op("i64_xor").get(result).op("i64_xor", "i32_wrap_i64");
+        break;
+      default:
+        code.i32(0).access("i32_load", stateOffset(R_FLAGS));
+    }
+    code.i32(AF).op("i32_and");
   }
 
   private less(): void {

@@ -17,8 +17,9 @@ import {
 } from "../../wasm";
 import { R_EPOCH, R_RIP } from "../registers";
 import { assemble, assembleHead, body, Code, I32, I64, type ModuleParts } from "./assembler";
-import { KINDS, pushCondition } from "./conditions";
-import { stateOffset, TYPE_CONDITION, TYPE_REGION } from "./locals";
+import { type FlagLocals, KINDS, pushCondition, pushStatusFlags } from "./conditions";
+import { HIGH_LOCALS, highHalf } from "./highHalf";
+import { stateOffset, TYPE_CONDITION, TYPE_HIGH, TYPE_REGION } from "./locals";
 
 /** Entries of the jump cache, 16 bytes each. */
 const JUMP_ENTRIES = 4096;
@@ -33,10 +34,15 @@ const BLOCK_MASK = (1 << BLOCK_BITS) - 1;
 const TYPES: ModuleParts["types"] = [
   { parameters: [I32, I32], results: [I32] },
   { parameters: [I32, I64, I64, I64], results: [I32] },
+  { parameters: [I64, I64], results: [I64] },
 ];
 /** Pages of the arena's memory, as every module declares them. */
 const MEMORY = { initial: 1, maximum: 2 ** 31 / WASM_PAGE };
 
+/** By their places among the imports, behind the conditions. */
+const STATUS = "status";
+const HIGH_UNSIGNED = "highUnsigned";
+const HIGH_SIGNED = "highSigned";
 const CONDITION_NAMES = [0, 2, 4, 6, 8, 10, 12, 14].map((condition) => `condition${condition}`);
 
 /** Runs the closure of an instruction; what it returns is 0, or what the region returns. */
@@ -55,8 +61,8 @@ export class Driver {
     this.jumps = memory.words(ARENA_JUMP_CACHE, JUMP_ENTRIES * 4);
     const { arena } = memory;
     this.exports = instantiate(driverModule(), { memory: arena, table: this.table, step });
-    const { run: _run, step: stepOf, ...conditions } = this.exports;
-    this.imports = { memory: arena, step: stepOf, ...conditions };
+    const { run: _run, ...functions } = this.exports;
+    this.imports = { memory: arena, ...functions };
   }
 
   /**
@@ -114,6 +120,9 @@ export function targetOf(slot: number, block: number): number {
 const REGION_IMPORTS: ModuleParts["imports"] = [
   { name: "step", type: TYPE_REGION },
   ...CONDITION_NAMES.map((name) => ({ name, type: TYPE_CONDITION })),
+  { name: STATUS, type: TYPE_CONDITION },
+  { name: HIGH_UNSIGNED, type: TYPE_HIGH },
+  { name: HIGH_SIGNED, type: TYPE_HIGH },
 ];
 
 let compiled: WasmModule | undefined;
@@ -124,7 +133,18 @@ function driverModule(): WasmModule {
   const functions = [
     { name: "run", type: TYPE_REGION, body: body([[1, I32]], runCode()) },
     { name: "step", type: TYPE_REGION, body: body([], new Code().get(0).get(1).call(0)) },
-    ...CONDITION_NAMES.map((name, index) => ({ name, type: TYPE_CONDITION, body: conditionBody(index) })),
+    ...CONDITION_NAMES.map((name, index) => ({
+      name,
+      type: TYPE_CONDITION,
+      body: ofFlags((code, kind) => pushCondition(code, PARAMETERS, kind, 2 * index)),
+    })),
+    {
+      name: STATUS,
+      type: TYPE_CONDITION,
+      body: ofFlags((code, kind) => pushStatusFlags(code, PARAMETERS, kind)),
+    },
+    { name: HIGH_UNSIGNED, type: TYPE_HIGH, body: body(HIGH_LOCALS, highHalf(false)) },
+    { name: HIGH_SIGNED, type: TYPE_HIGH, body: body(HIGH_LOCALS, highHalf(true)) },
   ];
   const imports = [{ name: "step", type: TYPE_REGION }];
   const head = assembleHead({ types: TYPES, imports, functions, memory: MEMORY, table: true });
@@ -166,11 +186,13 @@ function runCode(): Code {
 }
 
 /** Parameters: kind, result, first and second operand. */
-function conditionBody(index: number): Uint8Array {
+const PARAMETERS: FlagLocals = { result: 1, a: 2, b: 3, bits: undefined };
+
+function ofFlags(push: (code: Code, kind: number) => void): Uint8Array {
   const code = new Code();
   for (const kind of KINDS) {
     code.get(0).i32(kind).op("i32_eq").if();
-    pushCondition(code, { result: 1, a: 2, b: 3, bits: undefined }, kind, 2 * index);
+    push(code, kind);
     code.op("return", "end");
   }
   return body([], code.op("unreachable"));

@@ -27,7 +27,20 @@ import {
   segmentNumber,
   signExtend,
 } from "../operands";
-import { AF, CF, FS, OF, R_FLAGS, R_KIND, R_OP1, R_OP2, R_RES, R_RIP, R_SEGMENT_BASE } from "../registers";
+import {
+  AF,
+  CF,
+  FS,
+  OF,
+  R_FLAGS,
+  R_KIND,
+  R_OP1,
+  R_OP2,
+  R_RES,
+  R_RIP,
+  R_SEGMENT_BASE,
+  STATUS_FLAGS,
+} from "../registers";
 import { Code } from "./assembler";
 import { pushCondition } from "./conditions";
 import {
@@ -38,6 +51,7 @@ import {
   FLAGS_KIND,
   FLAGS_RESULT,
   IMPORT_CONDITIONS,
+  IMPORT_STATUS,
   IMPORT_STEP,
   LEFT,
   REGISTERS,
@@ -244,7 +258,8 @@ export class Emitter {
     if (effects.leaves) code.get(LEFT).op("return");
     else {
       for (const number of effects.registers ?? []) this.reload(number);
-      if (effects.flags) this.loadFlagsOfKind(flagsAfter);
+      if (effects.flags && flagsAfter === DYNAMIC) this.loadFlags();
+      else if (effects.flags) this.loadFlagsOfKind(flagsAfter);
     }
     code.op("end");
     this.flags = flagsAfter;
@@ -347,6 +362,29 @@ export class Emitter {
     code.i32(0).access("i64_load", stateOffset(R_OP2)).set(FLAGS_B);
   }
 
+  /** The flags in `mask` become those that are in a local, an i32; the others stay. All are explicit then. */
+  replaceFlags(mask: number, local: number): void {
+    const { code, flags } = this;
+    if (isMixed(flags)) this.spillMixedBits();
+    code.i32(0).i32(0).access("i32_load", stateOffset(R_FLAGS));
+    if (flags === KIND_EXPLICIT) code.i32(~mask).op("i32_and");
+    else {
+      code.i32(~STATUS_FLAGS).op("i32_and");
+      this.pushFlags();
+      code.call(IMPORT_STATUS).i32(~mask).op("i32_and", "i32_or");
+    }
+    code.get(local).op("i32_or").access("i32_store", stateOffset(R_FLAGS));
+    this.flags = KIND_EXPLICIT;
+  }
+
+  /** Pushes the flags' kind, result and operands: the parameters of imports that read flags. */
+  private pushFlags(): void {
+    const { code, flags } = this;
+    if (flags === DYNAMIC) code.get(FLAGS_KIND);
+    else code.i32(flags);
+    code.get(FLAGS_RESULT).get(FLAGS_A).get(FLAGS_B);
+  }
+
   /** Pushes whether a condition holds. */
   condition(condition: number): void {
     const { code } = this;
@@ -354,7 +392,7 @@ export class Emitter {
       pushCondition(code, FLAG_LOCALS, this.flags, condition);
       return;
     }
-    code.get(FLAGS_KIND).get(FLAGS_RESULT).get(FLAGS_A).get(FLAGS_B);
+    this.pushFlags();
     code.call(IMPORT_CONDITIONS + (condition >> 1));
     if ((condition & 1) !== 0) code.op("i32_eqz");
   }

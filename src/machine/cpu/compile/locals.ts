@@ -33,10 +33,16 @@ export const LOCAL_COUNTS = { i32: 7, i64: 7 + 16 } as const;
 export const IMPORT_STEP = 0;
 /** Of the condition with code 0; the others follow by half their codes. */
 export const IMPORT_CONDITIONS = 1;
+/** Pushes the six status flags as RFLAGS has them; the parameters are those of a condition. */
+export const IMPORT_STATUS = 9;
+/** The upper halves of 128-bit products, of unsigned and of signed numbers. */
+export const IMPORT_HIGH_UNSIGNED = 10;
+export const IMPORT_HIGH_SIGNED = 11;
 
 /** Type indexes in each module. */
 export const TYPE_REGION = 0;
 export const TYPE_CONDITION = 1;
+export const TYPE_HIGH = 2;
 
 /** Arena offset of a word of the register file. */
 export function stateOffset(word: number): number {

@@ -1,4 +1,4 @@
-/** MOV MOVZX MOVSX MOVSXD LEA PUSH POP CMOVcc SETcc, the sign extensions and NOP, in 64-bit mode. */
+/** MOV MOVZX MOVSX MOVSXD LEA PUSH POP XCHG CMOVcc SETcc, the sign extensions, and what does nothing, in 64-bit mode. */
 import { Code, Mnemonic, type Register } from "iced-x86";
 import {
   immediateOf,
@@ -13,6 +13,7 @@ import { CMOV_MNEMONICS, SET_MNEMONICS } from "../ops/conditions";
 import { RAX, RBP, RDX, RSP } from "../registers";
 import { type Emitter, hasPlainAddress, isPlainOperand } from "./emitter";
 import { ADDRESS, CONDITION, V, V32, X } from "./locals";
+import { emitOperation, localsOf, setOperand, wideRegister } from "./values";
 
 const CMOV_CONDITIONS = new Map(CMOV_MNEMONICS.map((mnemonic, code) => [mnemonic, code]));
 const SET_CONDITIONS = new Map(SET_MNEMONICS.map((mnemonic, code) => [mnemonic, code]));
@@ -43,7 +44,13 @@ export function emitMove(e: Emitter, site: Site): boolean {
     case Mnemonic.Prefetcht1:
     case Mnemonic.Prefetcht2:
     case Mnemonic.Prefetchnta:
+    case Mnemonic.Pause:
+    case Mnemonic.Lfence:
+    case Mnemonic.Sfence:
+    case Mnemonic.Mfence:
       return true;
+    case Mnemonic.Xchg:
+      return emitExchange(e, site);
     case Mnemonic.Cdqe:
       e.register(RAX);
       e.code.op("i64_extend32_s");
@@ -249,11 +256,29 @@ function emitConditionalMove(e: Emitter, site: Site, condition: number): boolean
   return true;
 }
 
+/** The register gets what was in operand 0, but where both are the same. */
+function emitExchange(e: Emitter, site: Site): boolean {
+  const { x, y, v } = localsOf(operandSize(site.instruction, 0));
+  const shape = { sources: [0, 1], writes: true, flags: false, registers: wideRegister(site, 1) };
+  return emitOperation(e, site, shape, () => {
+    e.code.get(y).set(v);
+    setOperand(e, site, 1, x);
+  });
+}
+
 function emitSet(e: Emitter, site: Site, condition: number): boolean {
   const { instruction } = site;
-  if (!isRegister(instruction, 0)) return false;
-  e.condition(condition);
-  e.code.set(V32);
-  e.setNarrowRegister(instruction.op0Register, V32);
+  if (isRegister(instruction, 0)) {
+    e.condition(condition);
+    e.code.set(V32);
+    e.setNarrowRegister(instruction.op0Register, V32);
+    return true;
+  }
+  if (!e.address(site)) return false;
+  e.access(true, 1, {}, () => {
+    e.host(true);
+    e.condition(condition);
+    e.store(1);
+  });
   return true;
 }

@@ -6,13 +6,15 @@ import { isMemory, isRegister, type Site } from "../operands";
 import { R_EPOCH } from "../registers";
 import { emitArithmetic, setsAllFlags } from "./arithmetic";
 import { body, I32, I64 } from "./assembler";
+import { emitBits } from "./bits";
 import { emitBranch } from "./branches";
 import { addressOf, type Decoded, decode, siteOf } from "./decoded";
 import { BLOCK_BITS } from "./driver";
 import { Emitter } from "./emitter";
 import { ENTRY, LEFT, LOCAL_COUNTS, NEXT, stateOffset } from "./locals";
 import { emitMove } from "./moves";
-import { constantShift, emitShift } from "./shifts";
+import { emitMultiply, multiplies } from "./multiply";
+import { emitShift, shiftsByConstant } from "./shifts";
 
 /** Bits of a site that name the instruction in its block. */
 export const INDEX_BITS = 5;
@@ -24,6 +26,9 @@ const LOCALS = [
   [LOCAL_COUNTS.i32, I32],
   [LOCAL_COUNTS.i64, I64],
 ] as const;
+/** Each emits instructions of one kind, and returns false for others. */
+const EMITTERS = [emitArithmetic, emitMove, emitShift, emitMultiply, emitBits];
+
 /** Where a region may grow to. Addresses are linear. */
 export interface Neighbours {
   /** The block that begins at an address, where it may become part of the region. */
@@ -116,7 +121,7 @@ export class RegionWriter {
       const place = (((this.slot << BLOCK_BITS) | number) << INDEX_BITS) | i;
       e.beginInstruction(place, site, count - i, needed[i]);
       if (i === count - 1 && block.ends) this.end(site, returns);
-      else if (!emitArithmetic(e, site) && !emitMove(e, site) && !emitShift(e, site)) e.closure();
+      else if (!EMITTERS.some((emit) => emit(e, site))) e.closure();
     }
     if (!block.ends) this.goTo(addressOf(block.nextLow, block.nextHigh), returns);
   }
@@ -187,23 +192,39 @@ function neededFlags(instructions: readonly Instruction[]): boolean[] {
     needed[i] = seen;
     if (touchesMemory(instructions[i])) seen = true;
     else if (overwritesFlags(instructions[i])) seen = false;
-    else if (!QUIET.has(instructions[i].mnemonic)) seen = true;
+    else if (!PASSES_FLAGS.has(instructions[i].mnemonic)) seen = true;
   }
   return needed;
 }
 
 function overwritesFlags(instruction: Instruction): boolean {
-  return setsAllFlags(instruction.mnemonic) || constantShift(instruction) > 0;
+  return setsAllFlags(instruction.mnemonic) || multiplies(instruction) || shiftsByConstant(instruction);
 }
 
-/** Moves between registers: they neither fault nor read or write flags. */
-const QUIET = new Set([
+/** Without memory operands they do not fault, and read no flags but those that they leave as they are. */
+const PASSES_FLAGS = new Set([
   Mnemonic.Mov,
   Mnemonic.Movzx,
   Mnemonic.Movsx,
   Mnemonic.Movsxd,
   Mnemonic.Lea,
   Mnemonic.Nop,
+  Mnemonic.Not,
+  Mnemonic.Xchg,
+  Mnemonic.Bswap,
+  Mnemonic.Cdqe,
+  Mnemonic.Cqo,
+  Mnemonic.Inc,
+  Mnemonic.Dec,
+  Mnemonic.Rol,
+  Mnemonic.Ror,
+  Mnemonic.Bt,
+  Mnemonic.Bts,
+  Mnemonic.Btr,
+  Mnemonic.Btc,
+  Mnemonic.Bsf,
+  Mnemonic.Bsr,
+  Mnemonic.Tzcnt,
 ]);
 
 /** Memory operands, and the stack; LEA only computes an address. */

@@ -1,29 +1,32 @@
-/** SHL SHR SAR, and ROL ROR whose flags nobody looks at, on registers of 4 and 8 bytes, in 64-bit mode. */
+/** SHL SHR SAR ROL ROR of 4 and 8 bytes, in 64-bit mode. */
 import { type Instruction, Mnemonic } from "iced-x86";
-import { immediateOf, isRegister, operandSize, registerNumber, type Site } from "../operands";
-import { OF, RCX } from "../registers";
+import { immediateOf, isRegister, operandSize, type Site } from "../operands";
+import { CF, OF, RCX } from "../registers";
 import { keepMixed } from "./arithmetic";
-import type { Operation } from "./assembler";
 import type { Emitter } from "./emitter";
-import { V, V32, X, X32, Y32 } from "./locals";
+import { CONDITION, Y32 } from "./locals";
+import { constant, emitOperation, localsOf, typed } from "./values";
 
-const OPERATIONS = new Map<Mnemonic, { narrow: Operation; wide: Operation }>([
-  [Mnemonic.Shl, { narrow: "i32_shl", wide: "i64_shl" }],
-  [Mnemonic.Sal, { narrow: "i32_shl", wide: "i64_shl" }],
-  [Mnemonic.Shr, { narrow: "i32_shr_u", wide: "i64_shr_u" }],
-  [Mnemonic.Sar, { narrow: "i32_shr_s", wide: "i64_shr_s" }],
+const OPERATIONS = new Map<Mnemonic, "shl" | "shr_u" | "shr_s" | "rotl" | "rotr">([
+  [Mnemonic.Shl, "shl"],
+  [Mnemonic.Sal, "shl"],
+  [Mnemonic.Shr, "shr_u"],
+  [Mnemonic.Sar, "shr_s"],
+  [Mnemonic.Rol, "rotl"],
+  [Mnemonic.Ror, "rotr"],
 ]);
+type Shift = NonNullable<ReturnType<typeof OPERATIONS.get>>;
 
-/** Of the flags they change CF and OF only. */
-const ROTATES = new Map<Mnemonic, { narrow: Operation; wide: Operation }>([
-  [Mnemonic.Rol, { narrow: "i32_rotl", wide: "i64_rotl" }],
-  [Mnemonic.Ror, { narrow: "i32_rotr", wide: "i64_rotr" }],
-]);
+/** Whether an instruction surely sets all status flags, none of which it reads. */
+export function shiftsByConstant(instruction: Instruction): boolean {
+  const operation = OPERATIONS.get(instruction.mnemonic);
+  if (operation === undefined || rotates(operation) || isRegister(instruction, 1)) return false;
+  return maskedCount(instruction) > 0;
+}
 
-/** The masked constant count of a shift; 0 where it is no such shift, or does nothing. */
-export function constantShift(instruction: Instruction): number {
-  if (!OPERATIONS.has(instruction.mnemonic) || isRegister(instruction, 1)) return 0;
-  return maskedCount(instruction);
+/** They change CF and OF only. */
+function rotates(operation: Shift): boolean {
+  return operation === "rotl" || operation === "rotr";
 }
 
 function maskedCount(instruction: Instruction): number {
@@ -33,59 +36,97 @@ function maskedCount(instruction: Instruction): number {
 /** Emits a shift. False where there is no code for it. */
 export function emitShift(e: Emitter, site: Site): boolean {
   const { instruction } = site;
-  const rotate = e.flagsNeeded ? undefined : ROTATES.get(instruction.mnemonic);
-  const operation = rotate ?? OPERATIONS.get(instruction.mnemonic);
-  if (operation === undefined || !isRegister(instruction, 0)) return false;
+  const operation = OPERATIONS.get(instruction.mnemonic);
+  if (operation === undefined) return false;
   const size = operandSize(instruction, 0);
-  const count = isRegister(instruction, 1) ? 0 : maskedCount(instruction);
-  const byCl = isRegister(instruction, 1);
-  // A count of CL may be 0, which leaves the flags; a constant one of 0 is as rare as it is useless.
-  if (size < 4 || (byCl ? e.flagsNeeded : count === 0)) return false;
+  const wide = size === 8;
+  const { x, v } = localsOf(size);
+  const count = isRegister(instruction, 1) ? undefined : maskedCount(instruction);
+  // A constant count of 0 is as rare as it is useless.
+  if (size < 4 || count === 0) return false;
   const { code } = e;
-  const d = registerNumber(instruction.op0Register);
-  e.register(d);
-  if (size === 8) {
-    code.tee(X);
-    if (byCl) e.register(RCX);
-    else code.i64(count);
-    code.op(operation.wide).set(V);
-  } else {
-    code.op("i32_wrap_i64").tee(X32);
-    if (byCl) {
+  return emitOperation(e, site, { sources: [0], writes: true, flags: true }, () => {
+    code.get(x);
+    if (count !== undefined) constant(code, wide, count);
+    else {
       e.register(RCX);
-      code.op("i32_wrap_i64");
-    } else code.i32(count);
-    code.op(operation.narrow).set(V32);
-  }
-  if (e.flagsNeeded) emitFlags(e, instruction.mnemonic, size === 8, count);
-  if (size === 8) {
-    code.get(V);
-    e.setRegister(d);
-  } else e.setNarrowRegister(instruction.op0Register, V32);
-  return true;
+      if (!wide) code.op("i32_wrap_i64");
+    }
+    code.op(typed(wide, operation)).set(v);
+    if (!e.flagsNeeded) return;
+    if (count === undefined) keepFlagsByCl(e, operation, wide);
+    else keepFlags(e, operation, wide, () => code.i32(count));
+  });
+}
+
+/** A count of 0 leaves the flags as they are. */
+function keepFlagsByCl(e: Emitter, operation: Shift, wide: boolean): void {
+  const { code } = e;
+  e.register(RCX);
+  code.op("i32_wrap_i64");
+  code
+    .i32(wide ? 63 : 31)
+    .op("i32_and")
+    .tee(CONDITION)
+    .if();
+  const before = e.flags;
+  keepFlags(e, operation, wide, () => code.get(CONDITION));
+  e.joinFlags();
+  code.op("else");
+  e.flags = before;
+  e.joinFlags();
+  code.op("end");
+}
+
+/** The flags of a shift of X to V by a count that is not 0, which `push` pushes as an i32. */
+function keepFlags(e: Emitter, operation: Shift, wide: boolean, push: () => void): void {
+  if (rotates(operation)) keepRotated(e, operation === "rotl", wide);
+  else keepShifted(e, operation, wide, push);
 }
 
 /** CF is the last bit that went out; OF is set where the sign changed (SHL), or was set (SHR). */
-function emitFlags(e: Emitter, mnemonic: Mnemonic, wide: boolean, count: number): void {
+function keepShifted(e: Emitter, operation: Shift, wide: boolean, push: () => void): void {
   const { code } = e;
-  const left = mnemonic === Mnemonic.Shl || mnemonic === Mnemonic.Sal;
-  const bit = left ? (wide ? 64 : 32) - count : count - 1;
-  if (wide) code.get(X).i64(bit).op("i64_shr_u", "i32_wrap_i64");
-  else code.get(X32).i32(bit).op("i32_shr_u");
+  const { x, v } = localsOf(wide ? 8 : 4);
+  const left = operation === "shl";
+  code.get(x);
+  if (left) {
+    code.i32(wide ? 64 : 32);
+    push();
+    code.op("i32_sub");
+  } else {
+    push();
+    code.i32(-1).op("i32_add");
+  }
+  if (wide) code.op("i64_extend_i32_u");
+  code.op(typed(wide, "shr_u"));
+  if (wide) code.op("i32_wrap_i64");
   code.i32(1).op("i32_and").tee(Y32);
-  if (mnemonic !== Mnemonic.Sar) {
-    if (wide)
-      code
-        .get(left ? V : X)
-        .i64(0)
-        .op("i64_lt_s");
-    else
-      code
-        .get(left ? V32 : X32)
-        .i32(0)
-        .op("i32_lt_s");
+  if (operation !== "shr_s") {
+    code.get(left ? v : x);
+    constant(code, wide, 0);
+    code.op(typed(wide, "lt_s"));
     if (left) code.get(Y32).op("i32_xor");
     code.i32(Math.log2(OF)).op("i32_shl", "i32_or");
   }
   keepMixed(e, wide);
+}
+
+/** CF is the bit that came in last, OF whether the two topmost bits (ROR), or CF and the topmost one (ROL), differ. */
+function keepRotated(e: Emitter, left: boolean, wide: boolean): void {
+  const { code } = e;
+  const { v } = localsOf(wide ? 8 : 4);
+  const bit = (n: number) => {
+    code.get(v);
+    constant(code, wide, n);
+    code.op(typed(wide, "shr_u"));
+    if (wide) code.op("i32_wrap_i64");
+    code.i32(1).op("i32_and");
+  };
+  const top = wide ? 63 : 31;
+  bit(left ? 0 : top);
+  code.tee(Y32);
+  bit(left ? top : top - 1);
+  code.get(Y32).op("i32_xor").i32(Math.log2(OF)).op("i32_shl", "i32_or").set(Y32);
+  e.replaceFlags(CF | OF, Y32);
 }

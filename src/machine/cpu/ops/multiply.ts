@@ -2,21 +2,18 @@
 import { Mnemonic } from "iced-x86";
 import type { Cpu } from "../cpu";
 import { DE, NO_ERROR } from "../fault";
-import { setFlags } from "../flags";
+import { NOT_ZERO, setMixed32, setMixed64 } from "../flags";
 import { type Op, reader, reader64, type Site, type Size, signExtend, writer, writer64 } from "../operands";
-import { CF, OF, PF, R_HIGH, RAX, RDX, SF, STATUS_FLAGS } from "../registers";
+import { CF, OF, R_HIGH, RAX, RDX } from "../registers";
 import { family, sizeOf } from "./family";
 
-/** CF = OF = whether the upper half matters; SF and PF from the result and ZF, AF 0 where they are undefined. */
-function productFlags(r: Int32Array, overflow: boolean, low: number, signWord: number): void {
-  const parity = evenParity(low & 0xff) ? PF : 0;
-  setFlags(r, STATUS_FLAGS, (overflow ? CF | OF : 0) | (signWord < 0 ? SF : 0) | parity);
+/** CF = OF = whether the upper half matters; SF and PF from the result, sign-extended, and ZF and AF 0: they are undefined. */
+function productFlags(r: Int32Array, overflow: boolean, result: number): void {
+  setMixed32(r, result | NOT_ZERO, overflow ? CF | OF : 0);
 }
 
-function evenParity(byte: number): boolean {
-  let bits = byte ^ (byte >> 4);
-  bits ^= bits >> 2;
-  return ((bits ^ (bits >> 1)) & 1) === 0;
+function productFlags64(r: Int32Array, overflow: boolean, low: number, high: number): void {
+  setMixed64(r, low | NOT_ZERO, high, overflow ? CF | OF : 0);
 }
 
 /** High 32 bits of the unsigned product of two 32-bit values. */
@@ -72,7 +69,7 @@ function multiplyOne(signed: boolean): (site: Site) => Op {
         const result = a * b;
         c.r16[0] = result;
         const overflow = signed ? result !== (result << 24) >> 24 : result > 0xff;
-        productFlags(c.r, overflow, result, (result << 24) >> 24);
+        productFlags(c.r, overflow, (result << 24) >> 24);
       };
     }
     if (size === 2) {
@@ -82,7 +79,7 @@ function multiplyOne(signed: boolean): (site: Site) => Op {
         c.r16[0] = result;
         c.r16[4 * RDX] = Math.floor(result / 0x10000);
         const overflow = signed ? result !== (result << 16) >> 16 : result > 0xffff;
-        productFlags(c.r, overflow, result, (result << 16) >> 16);
+        productFlags(c.r, overflow, (result << 16) >> 16);
       };
     }
     return (c) => {
@@ -93,7 +90,7 @@ function multiplyOne(signed: boolean): (site: Site) => Op {
       if (signed) high = (high - (a < 0 ? b : 0) - (b < 0 ? a : 0)) | 0;
       set32(r, RAX, low);
       set32(r, RDX, high);
-      productFlags(r, signed ? high !== low >> 31 : high !== 0, low, low);
+      productFlags(r, signed ? high !== low >> 31 : high !== 0, low);
     };
   };
 }
@@ -123,7 +120,7 @@ function multiplyOne64(site: Site, signed: boolean): Op {
     r[2 * RDX] = p[2];
     r[2 * RDX + 1] = p[3];
     const extension = signed ? p[1] >> 31 : 0;
-    productFlags(r, p[2] !== extension || p[3] !== extension, p[0], p[1]);
+    productFlags64(r, p[2] !== extension || p[3] !== extension, p[0], p[1]);
   };
 }
 
@@ -142,7 +139,7 @@ function multiplyTruncated(site: Site): Op {
     const low = signExtend(Math.imul(x, y), size);
     const exact = x * y;
     write(c, low);
-    productFlags(c.r, exact !== low, low, low);
+    productFlags(c.r, exact !== low, low);
   };
 }
 
@@ -161,7 +158,7 @@ function multiplyTruncated64(site: Site, three: boolean): Op {
     const [low, high] = [p[0], p[1]];
     const overflow = p[2] !== high >> 31 || p[3] !== high >> 31;
     write(c, low, high);
-    productFlags(r, overflow, low, high);
+    productFlags64(r, overflow, low, high);
   };
 }
 
