@@ -88,6 +88,13 @@ interface Chunk {
   epochs: Int32Array | undefined;
 }
 
+function emptyChunk(): Chunk {
+  return { slots: new Int32Array(CHUNK_FRAMES), flags: new Uint8Array(CHUNK_FRAMES), epochs: undefined };
+}
+
+/** Stands for every chunk of RAM in which nothing was written or flagged. Not to be changed. */
+const UNTOUCHED = emptyChunk();
+
 export class PhysicalMemory {
   readonly ram: readonly PhysicalRange[];
   /** View of the whole arena; replaced when the arena grows. */
@@ -98,7 +105,7 @@ export class PhysicalMemory {
 
   /** The frames with FRAME_TABLE. */
   readonly tableFrames = new TableFrames((address, isTable) => {
-    if (isTable) this.chunkOf(address).flags[frameIndex(address)] |= FRAME_TABLE;
+    if (isTable) this.ownChunkOf(address).flags[frameIndex(address)] |= FRAME_TABLE;
     else this.clearFlag(address, FRAME_TABLE);
   });
 
@@ -147,7 +154,11 @@ export class PhysicalMemory {
    */
   compute(range: PhysicalRange, compute: ComputeFrame): void {
     this.computed.push({ ...range, compute });
-    for (const [number, chunk] of this.chunks) this.flagComputed(number, chunk);
+    for (const [number, chunk] of this.chunks) {
+      if (chunk === UNTOUCHED) this.chunks.delete(number);
+      else this.flagComputed(number, chunk);
+    }
+    this.lastNumber = -1;
   }
 
   /**
@@ -218,7 +229,7 @@ export class PhysicalMemory {
    * gives its place back. @throws MemoryExhaustedError
    */
   replaceContents(frame: number, contents: FrameContents): void {
-    const chunk = this.chunkOf(frame);
+    const chunk = this.ownChunkOf(frame);
     const index = frameIndex(frame);
     chunk.flags[index] &= ~FRAME_COMPUTED;
     const slot = chunk.slots[index];
@@ -249,7 +260,7 @@ export class PhysicalMemory {
    * @throws MemoryExhaustedError
    */
   writeOffset(address: number): number {
-    const chunk = this.chunkOf(address);
+    const chunk = this.ownChunkOf(address);
     const index = frameIndex(address);
     const flags = chunk.flags[index];
     if ((flags & FRAME_DEVICE) !== 0) return -1;
@@ -271,14 +282,14 @@ export class PhysicalMemory {
   }
 
   setFlag(address: number, flag: number): void {
-    const { flags } = this.chunkOf(address);
+    const { flags } = this.ownChunkOf(address);
     const index = frameIndex(address);
     if ((flag & ~flags[index] & FRAME_TABLE) !== 0) this.tableFrames.add(address - (address % PAGE_SIZE));
     flags[index] |= flag;
   }
 
   clearFlag(address: number, flag: number): void {
-    this.chunkOf(address).flags[frameIndex(address)] &= ~flag;
+    this.ownChunkOf(address).flags[frameIndex(address)] &= ~flag;
   }
 
   /** Reads within one frame; all ones outside of RAM. Signed, like every 32-bit value here. */
@@ -404,8 +415,21 @@ export class PhysicalMemory {
     return chunk;
   }
 
+  /** The same, to be changed. */
+  private ownChunkOf(address: number): Chunk {
+    const chunk = this.chunkOf(address);
+    if (chunk !== UNTOUCHED) return chunk;
+    const own = emptyChunk();
+    this.chunks.set(this.lastNumber, own);
+    this.lastChunk = own;
+    return own;
+  }
+
   private newChunk(number: number): Chunk {
     const start = number * CHUNK_BYTES;
+    const end = start + CHUNK_BYTES;
+    const isRam = this.ram.some((range) => start >= range.start && end <= range.end);
+    if (isRam && !this.computed.some((range) => start < range.end && end > range.start)) return UNTOUCHED;
     const flags = new Uint8Array(CHUNK_FRAMES).fill(FRAME_DEVICE);
     for (const range of this.ram) {
       const from = Math.max(0, (range.start - start) / PAGE_SIZE);

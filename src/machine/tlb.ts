@@ -6,6 +6,7 @@
  * every PCID; only translations that were present and broke no reserved bit get in.
  */
 
+import { PageMap } from "./pageMap";
 import type { Snapshotable } from "./snapshot";
 
 /** A cached translation of one page. */
@@ -45,8 +46,11 @@ const PAGE_SHIFTS = [12, 21, 22, 30] as const;
 
 /** Entries of one page size: by PCID, then by page number; and the global ones. */
 class SizeClass {
-  readonly byPcid = new Map<number, Map<number, TlbEntry>>();
-  readonly global = new Map<number, TlbEntry>();
+  readonly byPcid = new Map<number, PageMap<TlbEntry>>();
+  readonly global = new PageMap<TlbEntry>();
+  /** The map that was used last, and its PCID. */
+  private lastPcid = -1;
+  private lastMap: PageMap<TlbEntry> | undefined;
 
   /** 4 KiB pages in one page of this size. */
   readonly pages: number;
@@ -60,7 +64,40 @@ class SizeClass {
   }
 
   find(pcid: number, page: number): TlbEntry | undefined {
-    return this.byPcid.get(pcid)?.get(page) ?? this.global.get(page);
+    const found = this.ofPcid(pcid)?.get(page);
+    return found !== undefined || this.global.size === 0 ? found : this.global.get(page);
+  }
+
+  /** The entries of a PCID, if there is a map of them. */
+  ofPcid(pcid: number): PageMap<TlbEntry> | undefined {
+    if (this.lastPcid !== pcid) {
+      this.lastMap = this.byPcid.get(pcid);
+      this.lastPcid = pcid;
+    }
+    return this.lastMap;
+  }
+
+  /** The map for an entry. */
+  mapFor({ global, pcid }: TlbEntry): PageMap<TlbEntry> {
+    if (global) return this.global;
+    let entries = this.ofPcid(pcid);
+    if (entries === undefined) {
+      entries = new PageMap();
+      this.byPcid.set(pcid, entries);
+      this.lastMap = entries;
+    }
+    return entries;
+  }
+
+  forgetPcid(pcid: number): void {
+    this.byPcid.delete(pcid);
+    this.lastPcid = -1;
+  }
+
+  /** Forgets all but the global ones. */
+  forgetTagged(): void {
+    this.byPcid.clear();
+    this.lastPcid = -1;
   }
 
   get size(): number {
@@ -126,9 +163,7 @@ export class Tlb implements Snapshotable<TlbState> {
     this.flushAll();
     entries.forEach((entry, i) => {
       entry.checked = checked[i];
-      const sizeClass = this.classOf(entry.pageShift);
-      const map = entry.global ? sizeClass.global : mapFor(sizeClass.byPcid, entry.pcid);
-      map.set(entry.page, entry);
+      this.classOf(entry.pageShift).mapFor(entry).set(entry.page, entry);
     });
     structures.forEach(({ pcid, spanShift, entry }, i) => {
       entry.checked = checked[entries.length + i];
@@ -149,9 +184,7 @@ export class Tlb implements Snapshotable<TlbState> {
   }
 
   insert(entry: TlbEntry): void {
-    const sizeClass = this.classOf(entry.pageShift);
-    if (entry.global) sizeClass.global.set(entry.page, entry);
-    else mapFor(sizeClass.byPcid, entry.pcid).set(entry.page, entry);
+    this.classOf(entry.pageShift).mapFor(entry).set(entry.page, entry);
     if (this.capacity === Number.POSITIVE_INFINITY) return;
     this.queue.add(entry);
     for (const oldest of this.queue) {
@@ -213,7 +246,7 @@ export class Tlb implements Snapshotable<TlbState> {
   flushAll(): void {
     for (const sizeClass of this.classes) {
       sizeClass.global.clear();
-      sizeClass.byPcid.clear();
+      sizeClass.forgetTagged();
     }
     this.structures.clear();
     this.queue.clear();
@@ -223,7 +256,7 @@ export class Tlb implements Snapshotable<TlbState> {
   flushNonGlobal(): void {
     for (const sizeClass of this.classes) {
       for (const entries of sizeClass.byPcid.values()) this.forget(entries);
-      sizeClass.byPcid.clear();
+      sizeClass.forgetTagged();
     }
     this.structures.clear();
   }
@@ -231,10 +264,10 @@ export class Tlb implements Snapshotable<TlbState> {
   /** The entries of a PCID but for global ones (MOV to CR3, INVPCID type 1). */
   flushPcid(pcid: number): void {
     for (const sizeClass of this.classes) {
-      const entries = sizeClass.byPcid.get(pcid);
+      const entries = sizeClass.ofPcid(pcid);
       if (entries === undefined) continue;
       this.forget(entries);
-      sizeClass.byPcid.delete(pcid);
+      sizeClass.forgetPcid(pcid);
     }
     this.structures.delete(pcid);
   }
@@ -250,7 +283,7 @@ export class Tlb implements Snapshotable<TlbState> {
     for (const sizeClass of this.classes) {
       if (sizeClass.empty) continue;
       const page = Math.floor(page4K / sizeClass.pages);
-      if (this.drop(sizeClass.byPcid.get(pcid), page)) gone = sizeClass.pageShift;
+      if (this.drop(sizeClass.ofPcid(pcid), page)) gone = sizeClass.pageShift;
       if (globals && this.drop(sizeClass.global, page)) gone = sizeClass.pageShift;
     }
     if (allStructures) this.structures.delete(pcid);
@@ -294,15 +327,14 @@ export class Tlb implements Snapshotable<TlbState> {
   }
 
   /** @returns whether there was one */
-  private drop(entries: Map<number, TlbEntry> | undefined, page: number): boolean {
-    const entry = entries?.get(page);
+  private drop(entries: PageMap<TlbEntry> | undefined, page: number): boolean {
+    const entry = entries?.delete(page);
     if (entry === undefined) return false;
-    entries!.delete(page);
-    this.queue.delete(entry);
+    if (this.queue.size > 0) this.queue.delete(entry);
     return true;
   }
 
-  private forget(entries: Map<number, TlbEntry>): void {
+  private forget(entries: PageMap<TlbEntry>): void {
     if (this.queue.size === 0) return;
     for (const entry of entries.values()) this.queue.delete(entry);
   }
@@ -310,13 +342,4 @@ export class Tlb implements Snapshotable<TlbState> {
   private classOf(pageShift: number): SizeClass {
     return this.classes[PAGE_SHIFTS.indexOf(pageShift as (typeof PAGE_SHIFTS)[number])];
   }
-}
-
-function mapFor(maps: Map<number, Map<number, TlbEntry>>, pcid: number): Map<number, TlbEntry> {
-  let entries = maps.get(pcid);
-  if (entries === undefined) {
-    entries = new Map();
-    maps.set(pcid, entries);
-  }
-  return entries;
 }

@@ -31,6 +31,10 @@ const NO_STATE = new Set([
   "stopAtDiversion",
   // What a listener was told already.
   "told",
+  // What was looked up last.
+  "last",
+  "lastMap",
+  "lastPcid",
   // A copy for the next who saves.
   "copy",
   // Which features are in use at all: the model never changes.
