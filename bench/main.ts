@@ -169,12 +169,11 @@ function print(figures: readonly Figure[]): void {
   }
 }
 
-async function backwards(full: boolean): Promise<Figure[]> {
-  const all = await reverseFigures(join(__dirname, ".."), full);
-  return all.flatMap(({ boot, instructions, ...figures }) => {
+async function backwards(full: boolean): Promise<void> {
+  for await (const { boot, instructions, ...figures } of reverseFigures(join(__dirname, ".."), full)) {
     const { switchover, fault, write, step, slowdown, checkpoints } = figures;
-    return [
-      { name: "reverse: end to first switchover", value: switchover, unit: "ms", note: boot },
+    print([
+      { name: "reverse: end to the switchover", value: switchover, unit: "ms", note: boot },
       { name: "reverse: end to first page fault", value: fault, unit: "ms" },
       { name: "reverse: end to an entry's write", value: write, unit: "ms" },
       { name: "reverse: one step back", value: step, unit: "ms" },
@@ -184,8 +183,8 @@ async function backwards(full: boolean): Promise<Figure[]> {
         unit: "times as long",
         note: `${(instructions / 1e6).toFixed(1)} million instructions, ${checkpoints.toFixed(1)} MiB of checkpoints`,
       },
-    ];
-  });
+    ]);
+  }
 }
 
 async function main(): Promise<void> {
@@ -201,7 +200,7 @@ async function main(): Promise<void> {
     print(await debugging());
   }
   if (wants("--qemu")) await compareWithQemu(GUESTS);
-  if (wants("--reverse")) print(await backwards(process.argv.includes(FULL)));
+  if (wants("--reverse")) await backwards(process.argv.includes(FULL));
 }
 
 void main();

@@ -11,7 +11,7 @@ export interface ReverseFigures {
   readonly boot: string;
   /** Instructions of it. */
   readonly instructions: number;
-  /** Milliseconds from the end, medians: to the first switchover, to the first page fault, to who wrote an entry. */
+  /** Milliseconds from the end, medians: to the switchover to the final tables, to the first page fault, to who wrote an entry. */
   readonly switchover: number;
   readonly fault: number;
   readonly write: number;
@@ -48,6 +48,9 @@ interface Boot {
 
 const ROUNDS = 5;
 const STEPS = 20;
+/** The tables that a kernel stays with. */
+const FINAL = /init_(top|level4)_pgt/;
+const MOST_TRIES = 8;
 const GIB = 2 ** 30;
 const MIB = 2 ** 20;
 const BUDGET = 256 * MIB;
@@ -90,10 +93,8 @@ function boots(full: boolean): Boot[] {
  * @param full whether Linux also runs to its end
  * @throws Error where a travel comes to another place than the run forwards
  */
-export async function reverseFigures(root: string, full: boolean): Promise<ReverseFigures[]> {
-  const figures: ReverseFigures[] = [];
-  for (const boot of boots(full)) figures.push(await figuresOf(root, boot));
-  return figures;
+export async function* reverseFigures(root: string, full: boolean): AsyncGenerator<ReverseFigures> {
+  for (const boot of boots(full)) yield await figuresOf(root, boot);
 }
 
 async function figuresOf(root: string, boot: Boot): Promise<ReverseFigures> {
@@ -113,16 +114,18 @@ async function figuresOf(root: string, boot: Boot): Promise<ReverseFigures> {
       filterOptions: filterId === undefined ? [] : [{ filterId, ...(condition && { condition }) }],
     });
   const now = async () => ((await client.ask("pagewalk/state")) as { instructions: number }).instructions;
-  const first = async (filterId: string): Promise<Landmark> => {
+  const first = async (filterId: string, wanted = /./): Promise<Landmark> => {
     await filter(filterId);
-    const { text } = await client.go("continue");
-    const addresses = String(text).match(/0x[0-9a-f]+/g) ?? [];
-    return { instruction: await now(), addresses };
+    for (let tries = 0; tries < MOST_TRIES; tries++) {
+      const text = String((await client.go("continue")).text);
+      if (wanted.test(text)) return { instruction: await now(), addresses: text.match(/0x[0-9a-f]+/g) ?? [] };
+    }
+    throw new Error(`${boot.name}: no ${filterId} is like ${wanted}`);
   };
   await filter();
   await client.go("configurationDone");
   const fault = await first("page-fault");
-  const switchover = await first("switchover");
+  const switchover = await first("switchover", FINAL);
   await filter();
   const stopAddress = await runToEnd(client, boot);
   const instructions = await now();
