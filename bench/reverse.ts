@@ -17,7 +17,7 @@ export interface ReverseFigures {
   readonly write: number;
   /** Milliseconds of one step back by an instruction, median. */
   readonly step: number;
-  /** The time of a run with checkpoints over that of one without: the median of pairs. */
+  /** The time of a run with checkpoints over that of one without: means of as many of each. */
   readonly slowdown: number;
   /** MiB of checkpoints at the end. */
   readonly checkpoints: number;
@@ -42,12 +42,14 @@ interface Boot {
   readonly until?: string;
   /** A linear address whose entry of the root is asked for. */
   readonly address: string;
-  /** Pairs of runs without and with checkpoints. */
+  /** Pairs of runs without and with checkpoints: an even number. */
   readonly pairs: number;
 }
 
 const ROUNDS = 5;
 const STEPS = 20;
+const PAIRS = 6;
+const SLICE = 50_000_000;
 /** The tables that a kernel stays with. */
 const FINAL = /init_(top|level4)_pgt/;
 const MOST_TRIES = 8;
@@ -65,7 +67,7 @@ function boots(full: boolean): Boot[] {
     cpu: "max",
     settings: { ramdisk: "64M", checksum: "on" },
     address: "0xffff880000000000",
-    pairs: ROUNDS,
+    pairs: PAIRS,
   };
   const kernel = vmlinuxPaths()[0];
   if (kernel === undefined) return [early];
@@ -78,12 +80,12 @@ function boots(full: boolean): Boot[] {
     cmdline: "nokaslr",
     until: "init_mem_mapping",
     address: "0xffff888000000000",
-    pairs: ROUNDS,
+    pairs: PAIRS,
   };
   if (!full) return [early, linux];
   // Without a root file system it panics; the reset that it then asks for is what ends the run.
   const { until: _, ...whole } = linux;
-  const panic = { name: "Linux 6.1 to its end", cmdline: "nokaslr panic=-1", pairs: 1 };
+  const panic = { name: "Linux 6.1 to its end", cmdline: "nokaslr panic=-1", pairs: 2 };
   return [early, linux, { ...whole, ...panic }];
 }
 
@@ -125,9 +127,11 @@ async function figuresOf(root: string, boot: Boot): Promise<ReverseFigures> {
   await filter();
   await client.go("configurationDone");
   const fault = await first("page-fault");
+  await filter();
+  const stopAddress = boot.until === undefined ? undefined : await returnAddress(client, boot.until);
   const switchover = await first("switchover", FINAL);
   await filter();
-  const stopAddress = await runToEnd(client, boot);
+  await runToEnd(client, stopAddress);
   const instructions = await now();
   /** @param there the instruction that the action has to come to, where the run forwards was there */
   const fromEnd = async (action: () => Promise<unknown>, there?: number) => {
@@ -173,24 +177,24 @@ async function figuresOf(root: string, boot: Boot): Promise<ReverseFigures> {
   };
 }
 
-/** @returns where the run ends; undefined where it does by itself */
-async function runToEnd(client: Client, { until }: Boot): Promise<bigint | undefined> {
-  if (until === undefined) {
-    await client.go("continue");
-    return undefined;
-  }
-  await client.ask("setFunctionBreakpoints", { breakpoints: [{ name: until }] });
+/** Runs until a function is called. @returns where it returns to */
+async function returnAddress(client: Client, name: string): Promise<bigint> {
+  await client.ask("setFunctionBreakpoints", { breakpoints: [{ name }] });
   await client.go("continue");
   await client.ask("setFunctionBreakpoints", { breakpoints: [] });
   const { result } = await client.ask("evaluate", {
     expression: "*(unsigned long *)$rsp,x",
     context: "watch",
   });
-  const breakpoints = [{ instructionReference: String(result) }];
+  return BigInt(String(result));
+}
+
+/** @param address where the run ends; without it does so by itself */
+async function runToEnd(client: Client, address: bigint | undefined): Promise<void> {
+  const breakpoints = address === undefined ? [] : [{ instructionReference: `0x${address.toString(16)}` }];
   await client.ask("setInstructionBreakpoints", { breakpoints });
   await client.go("continue");
   await client.ask("setInstructionBreakpoints", { breakpoints: [] });
-  return BigInt(String(result));
 }
 
 /** The physical address of the entry of a root that translates an address, with 4 levels. */
@@ -226,22 +230,33 @@ async function slowdownOf(
     return machine;
   };
   const isOver = (machine: Machine, reason: string) => machine.ended !== undefined || reason === "breakpoint";
-  const ratios: number[] = [];
   let checkpoints = 0;
-  for (let round = 0; round < pairs; round++) {
-    const plain = await started();
-    const without = await timed(async () => {
-      while (!isOver(plain, plain.run(50_000_000).reason));
-    });
+  const plain = async () => {
     const machine = await started();
-    const withCheckpoints = await timed(async () => {
+    return timed(async () => {
+      while (!isOver(machine, machine.run(SLICE).reason));
+    });
+  };
+  const withCheckpoints = async () => {
+    const machine = await started();
+    return timed(async () => {
       const history = new History(machine, BUDGET);
-      while (!isOver(machine, history.run(50_000_000).reason));
+      while (!isOver(machine, history.run(SLICE).reason));
       checkpoints = history.bytes / MIB;
     });
-    ratios.push(withCheckpoints / without);
+  };
+  // Whichever comes second finds the host's compiler warm: each is that as often as the other.
+  const [without, having]: number[][] = [[], []];
+  for (let round = 0; round < pairs; round++) {
+    if (round % 2 === 0) without.push(await plain());
+    having.push(await withCheckpoints());
+    if (round % 2 === 1) without.push(await plain());
   }
-  return { slowdown: median(ratios), checkpoints };
+  return { slowdown: mean(having) / mean(without), checkpoints };
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 async function timed(action: () => Promise<unknown>): Promise<number> {
