@@ -1,5 +1,4 @@
 /** Backwards, as a person goes there: the toolbar, keys, who wrote this. */
-import type { Locator } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ROOT, THEMES, Workbench, whyNot } from "./workbench";
 
@@ -23,25 +22,6 @@ describe.skipIf(reason !== undefined)("backwards in VS Code", () => {
   /** Has only some of the events stop. */
   async function stopOn(...labels: (typeof FILTERS)[number][]): Promise<void> {
     for (const label of FILTERS) await code.filter(label, labels.includes(label));
-  }
-
-  /** Chooses from a row's context menu. */
-  async function menu(row: Locator, label: string, picture?: string): Promise<void> {
-    const item = code.page.locator(".monaco-menu .action-label", { hasText: label }).first();
-    await row.waitFor();
-    for (let attempt = 1; ; attempt++) {
-      await row.click({ button: "right" });
-      try {
-        // A row that is drawn anew takes its menu with it.
-        await item.waitFor({ timeout: 4000 });
-        if (picture !== undefined) await code.picture(picture);
-        await item.click({ timeout: 4000 });
-        return;
-      } catch (error) {
-        if (attempt === 4) throw error;
-        await code.page.keyboard.press("Escape");
-      }
-    }
   }
 
   /** Goes back to where the run has come so far, from the past or from there. */
@@ -142,7 +122,7 @@ describe.skipIf(reason !== undefined)("backwards in VS Code", () => {
   test("Who Wrote This Entry? shows the line that wrote it", async () => {
     await code.showTables();
     const row = code.treeRow("Page Tables", "PML4E 272");
-    await menu(row, "Who Wrote This Entry?", "who-wrote-menu");
+    await code.menu(row, "Who Wrote This Entry?", "who-wrote-menu");
     const told = toast(/changed init_level4_pgt\[272\]|changed .* from 0x0/);
     await told.waitFor();
     await code.picture("who-wrote");

@@ -7,6 +7,8 @@ import { ROOT, THEMES, Workbench, whyNot } from "./workbench";
 const reason = await whyNot();
 if (reason !== undefined) console.warn(`SKIPPED: the timeline in VS Code: ${reason}`);
 
+const POLL = { timeout: 15_000 };
+
 describe.skipIf(reason !== undefined)("the timeline in VS Code", () => {
   let code: Workbench;
   let map: FrameLocator;
@@ -20,32 +22,59 @@ describe.skipIf(reason !== undefined)("the timeline in VS Code", () => {
     track.evaluate((slider: { matches(selector: string): boolean }) => slider.matches(":focus"));
   const banner = () => map.locator("#looking");
 
-  /** Waits until the banner tells of the instruction that the slider stands at. */
-  async function arrived(): Promise<number> {
-    await code.page.waitForTimeout(400);
-    const at = await now();
-    await map.locator("#looking strong", { hasText: `instruction ${at.toLocaleString("en")} of` }).waitFor();
-    await code.page.waitForTimeout(300);
+  /**
+   * Waits until the debuggee stands at the instruction at which the slider stands. The slider goes ahead of it.
+   * @param left where the slider stood before
+   */
+  async function arrived(left?: number): Promise<number> {
+    let at = Number.NaN;
+    await expect
+      .poll(async () => {
+        at = await now();
+        if (at === left) return `the slider stands at ${at} still`;
+        // Of several moments that are gone to the last counts.
+        await code.page.waitForTimeout(300);
+        const text = await banner().locator("strong").textContent();
+        const there = (await now()) === at && text?.includes(`instruction ${at.toLocaleString("en")} of`);
+        return there === true ? "there" : `${at} is gone to; ${text}`;
+      }, POLL)
+      .toBe("there");
     return at;
   }
 
   /** Clicks the mark of a kind until it is one that stands alone, and the debuggee goes there. */
   async function lookAt(kind: string): Promise<number> {
-    await map.locator('vscode-button[aria-label="Whole boot"]').click();
-    await code.page.waitForTimeout(500);
+    const left = await now();
+    const whole = map.locator('vscode-button[aria-label="Whole boot"]');
+    await whole.click();
     for (let i = 0; i < 8; i++) {
+      await drawn();
       const mark = map.locator(`.mark[aria-label^="${kind}"]`).first();
       const isMany = (await mark.getAttribute("aria-label"))?.endsWith("Select to zoom in") === true;
       await mark.click();
-      if (!isMany) return arrived();
-      await code.page.waitForTimeout(500);
+      if (!isMany) return arrived(left);
     }
     throw new Error(`${kind} stays among others, however near it is`);
   }
 
+  /** Waits until the marks stay as they are. */
+  async function drawn(): Promise<void> {
+    const marks = () => map.locator("svg.timeline").innerHTML();
+    let last = "";
+    await expect
+      .poll(async () => {
+        const before = last;
+        await code.page.waitForTimeout(400);
+        last = await marks();
+        return last === before;
+      }, POLL)
+      .toBe(true);
+  }
+
   async function pressed(key: string): Promise<number> {
+    const left = await now();
     await track.press(key);
-    return arrived();
+    return arrived(left);
   }
 
   beforeAll(async () => {
@@ -72,8 +101,8 @@ describe.skipIf(reason !== undefined)("the timeline in VS Code", () => {
   test("shows the whole boot, each kind with its marks and a switch", async () => {
     await map.locator('.kind[data-kind="switchover"]').waitFor();
     await map.locator('.mark[aria-label^="Switchover"]').first().waitFor();
-    expect(await now()).toBe(await end());
-    expect(await banner().isHidden()).toBe(true);
+    await expect.poll(async () => (await end()) - (await now()), POLL).toBe(0);
+    await banner().waitFor({ state: "hidden" });
     await code.picture("timeline-whole");
     await map.locator('.kind[data-kind="switchover"]').click();
     await map.locator('.mark[aria-label^="Switchover"]').first().waitFor({ state: "detached" });
@@ -85,9 +114,11 @@ describe.skipIf(reason !== undefined)("the timeline in VS Code", () => {
     const before = await map.locator("#details").innerText();
     const at = await lookAt("Switchover");
     expect(at).toBeLessThan(await end());
-    expect(await banner().innerText()).toMatch(/Looking at instruction [\d,]+ of [\d,]+\s+Read-only\./);
-    await expect.poll(() => map.locator("#details").innerText(), { timeout: 15_000 }).not.toBe(before);
-    expect(await map.locator("#details").innerText()).toContain("early_level4_pgt");
+    await expect
+      .poll(() => banner().innerText(), POLL)
+      .toMatch(/Looking at instruction [\d,]+ of [\d,]+\s+Read-only\./);
+    await expect.poll(() => map.locator("#details").innerText(), POLL).not.toBe(before);
+    await expect.poll(() => map.locator("#details").innerText(), POLL).toContain("early_level4_pgt");
     await code.page.locator(".statusbar-item", { hasText: "Looking at instruction" }).first().waitFor();
     await code.picture("timeline-looking-back");
   });
@@ -118,10 +149,12 @@ describe.skipIf(reason !== undefined)("the timeline in VS Code", () => {
       await code.page.waitForTimeout(60);
     }
     const before = await arrived();
+    // The editor shows the place, which is when it would take the focus.
+    await code.page.locator(".debug-top-stack-frame-line").first().waitFor({ state: "attached" });
     await code.page.waitForTimeout(1000);
     expect(await focused()).toBe(true);
     await code.page.keyboard.press("ArrowUp");
-    expect(await arrived()).toBe(before + 1);
+    expect(await arrived(before)).toBe(before + 1);
     // The editor saves by itself, a second after what is typed.
     await code.page.waitForTimeout(1500);
     expect(sources()).toBe(unchanged);
@@ -135,12 +168,13 @@ describe.skipIf(reason !== undefined)("the timeline in VS Code", () => {
   test("dragging goes along, and the debuggee follows", async () => {
     const box = (await track.boundingBox())!;
     const y = box.y + box.height - 12;
+    const left = await now();
     await code.page.mouse.move(box.x + box.width * 0.3, y);
     await code.page.mouse.down();
     await code.page.mouse.move(box.x + box.width * 0.5, y, { steps: 8 });
     await code.page.mouse.move(box.x + box.width * 0.6, y, { steps: 8 });
     await code.page.mouse.up();
-    const at = await arrived();
+    const at = await arrived(left);
     expect(at / (await end())).toBeGreaterThan(0.5);
     expect(at / (await end())).toBeLessThan(0.65);
   });
@@ -168,13 +202,11 @@ describe.skipIf(reason !== undefined)("the timeline in VS Code", () => {
     await code.command("Pagewalk: Export Comparison");
     await code.pick("Markdown in a new editor");
     const lines = code.page.locator(".editor-instance .view-lines").first();
-    await expect
-      .poll(() => lines.innerText(), { timeout: 15_000 })
-      .toMatch(/Page\s+tables\s+from\s+instruction/);
+    await expect.poll(() => lines.innerText(), POLL).toMatch(/Page\s+tables\s+from\s+instruction/);
     await code.picture("comparison-markdown");
     await code.command("Pagewalk: Export Comparison");
     await code.pick("CSV in a new editor");
-    await expect.poll(() => lines.innerText(), { timeout: 15_000 }).toMatch(/number,kind,entry,place,path/);
+    await expect.poll(() => lines.innerText(), POLL).toMatch(/number,kind,entry,place,path/);
   });
 
   test("as a table, too", async () => {
@@ -189,11 +221,11 @@ describe.skipIf(reason !== undefined)("the timeline in VS Code", () => {
   test("back to the present, and continuing from the past", async () => {
     const last = await end();
     await map.locator('vscode-button[aria-label="Back to the Present"]').click();
-    await expect.poll(now, { timeout: 15_000 }).toBe(last);
+    await expect.poll(now, POLL).toBe(last);
     await banner().waitFor({ state: "hidden" });
     const at = await lookAt("Switchover");
     await map.locator('vscode-button[aria-label="Continue From Here"]').click();
-    await expect.poll(end, { timeout: 15_000 }).toBe(at);
+    await expect.poll(end, POLL).toBe(at);
     await banner().waitFor({ state: "hidden" });
     await code.picture("timeline-continued");
   });
