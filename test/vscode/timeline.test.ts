@@ -1,5 +1,6 @@
 /** Other moments, as a person goes there: the timeline, looking back, comparing, exporting. */
 import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
 import type { FrameLocator, Locator } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ROOT, THEMES, Workbench, whyNot } from "./workbench";
@@ -71,6 +72,13 @@ describe.skipIf(reason !== undefined)("the timeline in VS Code", () => {
       .toBe(true);
   }
 
+  /** Gives the panel all the height, or leaves some to the editor; an editor that opens takes some by itself. */
+  async function maximized(wanted: boolean): Promise<void> {
+    const editor = await code.page.locator(".part.editor").boundingBox();
+    if ((editor === null || editor.height < 50) !== wanted)
+      await code.command("View: Toggle Maximized Panel");
+  }
+
   async function pressed(key: string): Promise<number> {
     const left = await now();
     await track.press(key);
@@ -138,7 +146,9 @@ describe.skipIf(reason !== undefined)("the timeline in VS Code", () => {
   });
 
   test("keys go to the slider after a scrub's stop, and not into the source that the editor opens", async () => {
-    await code.command("View: Toggle Maximized Panel");
+    await maximized(false);
+    // From where arrows lead somewhere.
+    await pressed("End");
     await track.focus();
     const sources = () =>
       execFileSync("git", ["status", "--short", "guests"], { cwd: ROOT, encoding: "utf8" });
@@ -161,7 +171,7 @@ describe.skipIf(reason !== undefined)("the timeline in VS Code", () => {
     // The place is shown all the same.
     await code.page.locator(".debug-top-stack-frame-line").first().waitFor({ state: "attached" });
     expect(await focused()).toBe(true);
-    await code.command("View: Toggle Maximized Panel");
+    await maximized(true);
     await track.press("0");
   });
 
@@ -192,10 +202,53 @@ describe.skipIf(reason !== undefined)("the timeline in VS Code", () => {
     }
     await map.locator('vscode-button[aria-label="Compare With This Moment"]').click();
     await code.treeRow("Comparison", /^Added/).waitFor();
-    // Who did it stands behind what became of the entry.
-    await code.treeRow("Comparison", /P[TMD]\w* \d+.*· \w+/).waitFor();
-    await code.page.waitForTimeout(800);
+    // Who did it stands where a narrow side bar still shows it.
+    await expect
+      .poll(() => code.treeRow("Comparison", /^PML4E 272/).innerText(), POLL)
+      .toMatch(/^PML4E 272\s*\w+ · 0xffff880000000000 · /);
+    await code.picture("comparison-narrow");
+    for (const other of ["Page Tables", "TLB", "Event Log"]) await code.pane(other, false);
+    await code.widenSideBar(320);
+    for (const theme of THEMES) {
+      await code.theme(theme);
+      await code.picture(`comparison-${theme.replaceAll(" ", "-").toLowerCase()}`);
+    }
+    await code.theme(THEMES[1]);
     await code.picture("comparison");
+  });
+
+  test("what the comparison lists can be looked at: by its menu, its button, by keyboard", async () => {
+    const first = code.treeRow("Comparison", /^First: /);
+    const instruction = (text: string) => Number(/[\d,]+/.exec(text)![0].replaceAll(",", ""));
+    await code.menu(first, "Look at This Moment", "comparison-menu");
+    expect(await arrived()).toBe(instruction((await first.innerText()).slice("First: ".length)));
+    const entry = code.treeRow("Comparison", /^PML4E 272/);
+    const deed = Number(/instruction (\d+)/i.exec((await entry.getAttribute("aria-label"))!)![1]);
+    let left = await now();
+    await entry.hover();
+    await entry.locator('.actions .action-label[aria-label^="Look at This Moment"]').click();
+    expect(await arrived(left)).toBe(deed);
+    left = await now();
+    await first.click();
+    await arrived(left);
+    left = await now();
+    await code.page.keyboard.press("ArrowDown");
+    await code.page.keyboard.press("Enter");
+    const second = await code.treeRow("Comparison", /^Second: /).innerText();
+    expect(await arrived(left)).toBe(instruction(second.slice("Second: ".length)));
+  });
+
+  test("a comparison becomes a file", async () => {
+    await code.command("Pagewalk: Export Comparison");
+    await code.pick("Markdown as a file");
+    const input = code.page.locator(".quick-input-widget input").first();
+    await expect.poll(() => input.inputValue(), POLL).toMatch(/page-tables-\d+-\d+\.md$/);
+    await code.picture("comparison-save");
+    const file = await input.inputValue();
+    await code.page.keyboard.press("Enter");
+    await expect
+      .poll(() => existsSync(file) && readFileSync(file, "utf8"), POLL)
+      .toMatch(/^# Page tables from instruction/);
   });
 
   test("a comparison becomes a document", async () => {

@@ -1,10 +1,11 @@
 /** VS Code as a person uses it, in a browser: what can be clicked, typed and read. */
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { FrameLocator, Locator, Page } from "playwright-core";
 import { openBrowser } from "../../scripts/vscode/browser.mjs";
 import { startServer, workbenchUrl } from "../../scripts/vscode/server.mjs";
+import { smallPng } from "../../scripts/vscode/smallPng.mjs";
 
 export const ROOT = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
 /** Where the pictures of a run go; with PAGEWALK_SCREENSHOTS=1 also into media/screenshots. */
@@ -61,10 +62,9 @@ export async function whyNot(): Promise<string | undefined> {
   }
 }
 
-/** The same at each start, and pictures that tell nothing of the folder they were made in. */
+/** Pictures tell nothing of the folder that they were made in. */
 const SETTINGS = {
   "git.openRepositoryInParentFolders": "never",
-  "workbench.colorTheme": "Default Light Modern",
   "breadcrumbs.enabled": false,
 };
 
@@ -102,6 +102,8 @@ export class Workbench {
     await browser.page.waitForSelector(".monaco-workbench .statusbar", { timeout: 60_000 });
     const workbench = new Workbench(browser.page, folder, end);
     await workbench.page.waitForSelector('.activitybar [aria-label="Pagewalk"]', { timeout: 60_000 });
+    // Which one VS Code begins with depends on what was there first.
+    await workbench.theme(THEMES[1]);
     return workbench;
   }
 
@@ -302,6 +304,26 @@ export class Workbench {
     }
   }
 
+  /** Opens or closes a view of the side bar. */
+  async pane(view: string, open: boolean): Promise<void> {
+    const header = this.page.locator(`.sidebar .pane-header[aria-label^="${view}"]`).first();
+    if ((await header.getAttribute("aria-expanded")) !== String(open)) await header.click();
+    await until(
+      `${view} opens or closes`,
+      async () => (await header.getAttribute("aria-expanded")) === String(open),
+    );
+  }
+
+  /** Drags the side bar's edge to the right. */
+  async widenSideBar(by: number): Promise<void> {
+    const box = await this.resting(this.page.locator(".part.sidebar"));
+    const [x, y] = [box.x + box.width, box.y + box.height / 2];
+    await this.page.mouse.move(x, y);
+    await this.page.mouse.down();
+    await this.page.mouse.move(x + by, y, { steps: 5 });
+    await this.page.mouse.up();
+  }
+
   /** Shows a view of the Pagewalk container. */
   async showTables(): Promise<void> {
     await this.command("Pagewalk: Focus on Page Tables View");
@@ -359,9 +381,17 @@ export class Workbench {
     await this.page.screenshot({ path });
     if (process.env.PAGEWALK_SCREENSHOTS === undefined || !SHOWN.has(name)) return;
     mkdirSync(KEPT, { recursive: true });
-    if (existsSync(path)) cpSync(path, join(KEPT, `${name}.png`));
+    writeFileSync(join(KEPT, `${name}.png`), smallPng(readFileSync(path)));
   }
 }
 
 /** The pictures that documents show. */
-const SHOWN = new Set(["page-fault", "page-tables", "switchover", "hover-entry", "timeline-looking-back"]);
+const SHOWN = new Set([
+  "page-fault",
+  "page-tables",
+  "switchover",
+  "hover-entry",
+  "timeline-looking-back",
+  "comparison",
+  "tlb",
+]);
