@@ -4,6 +4,7 @@
  */
 import { ProtocolServer } from "@vscode/debugadapter/lib/protocol";
 import type { DebugProtocol } from "@vscode/debugprotocol";
+import { StaleError } from "./dispatcher";
 import { registerRequests } from "./requests/register";
 import { Session, type SessionHost } from "./session";
 
@@ -62,11 +63,12 @@ export class Connection extends ProtocolServer {
   }
 }
 
-/** DAP's error body: shown to the user as it is. */
+/** DAP's error body: shown to the user as it is, unless it is about an earlier stop. */
 function describe(error: unknown) {
   const message = error instanceof Error ? error.message : String(error);
+  const showUser = !(error instanceof StaleError);
   return {
     message,
-    body: { error: { id: 1, format: "{text}", variables: { text: message }, showUser: true } },
+    body: { error: { id: 1, format: "{text}", variables: { text: message }, showUser } },
   };
 }

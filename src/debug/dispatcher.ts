@@ -7,6 +7,11 @@ export class RequestError extends Error {
   override name = "RequestError";
 }
 
+/** What was asked about belongs to an earlier stop: an answer that came too late for the client, and nothing to tell its user. */
+export class StaleError extends RequestError {
+  override name = "StaleError";
+}
+
 type Handler = (args: unknown) => unknown;
 
 export class Dispatcher {

@@ -1,11 +1,14 @@
 /** Other moments, as a person goes there: the timeline, looking back, comparing, exporting. */
 import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
 import type { FrameLocator, Locator } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ROOT, THEMES, Workbench, whyNot } from "./workbench";
 
 const reason = await whyNot();
 if (reason !== undefined) console.warn(`SKIPPED: the timeline in VS Code: ${reason}`);
+
+const POLL = { timeout: 15_000 };
 
 describe.skipIf(reason !== undefined)("the timeline in VS Code", () => {
   let code: Workbench;
@@ -20,32 +23,66 @@ describe.skipIf(reason !== undefined)("the timeline in VS Code", () => {
     track.evaluate((slider: { matches(selector: string): boolean }) => slider.matches(":focus"));
   const banner = () => map.locator("#looking");
 
-  /** Waits until the banner tells of the instruction that the slider stands at. */
-  async function arrived(): Promise<number> {
-    await code.page.waitForTimeout(400);
-    const at = await now();
-    await map.locator("#looking strong", { hasText: `instruction ${at.toLocaleString("en")} of` }).waitFor();
-    await code.page.waitForTimeout(300);
+  /**
+   * Waits until the debuggee stands at the instruction at which the slider stands. The slider goes ahead of it.
+   * @param left where the slider stood before
+   */
+  async function arrived(left?: number): Promise<number> {
+    let at = Number.NaN;
+    await expect
+      .poll(async () => {
+        at = await now();
+        if (at === left) return `the slider stands at ${at} still`;
+        // Of several moments that are gone to the last counts.
+        await code.page.waitForTimeout(300);
+        const text = await banner().locator("strong").textContent();
+        const there = (await now()) === at && text?.includes(`instruction ${at.toLocaleString("en")} of`);
+        return there === true ? "there" : `${at} is gone to; ${text}`;
+      }, POLL)
+      .toBe("there");
     return at;
   }
 
   /** Clicks the mark of a kind until it is one that stands alone, and the debuggee goes there. */
   async function lookAt(kind: string): Promise<number> {
-    await map.locator('vscode-button[aria-label="Whole boot"]').click();
-    await code.page.waitForTimeout(500);
+    const left = await now();
+    const whole = map.locator('vscode-button[aria-label="Whole boot"]');
+    await whole.click();
     for (let i = 0; i < 8; i++) {
+      await drawn();
       const mark = map.locator(`.mark[aria-label^="${kind}"]`).first();
       const isMany = (await mark.getAttribute("aria-label"))?.endsWith("Select to zoom in") === true;
       await mark.click();
-      if (!isMany) return arrived();
-      await code.page.waitForTimeout(500);
+      if (!isMany) return arrived(left);
     }
     throw new Error(`${kind} stays among others, however near it is`);
   }
 
+  /** Waits until the marks stay as they are. */
+  async function drawn(): Promise<void> {
+    const marks = () => map.locator("svg.timeline").innerHTML();
+    let last = "";
+    await expect
+      .poll(async () => {
+        const before = last;
+        await code.page.waitForTimeout(400);
+        last = await marks();
+        return last === before;
+      }, POLL)
+      .toBe(true);
+  }
+
+  /** Gives the panel all the height, or leaves some to the editor; an editor that opens takes some by itself. */
+  async function maximized(wanted: boolean): Promise<void> {
+    const editor = await code.page.locator(".part.editor").boundingBox();
+    if ((editor === null || editor.height < 50) !== wanted)
+      await code.command("View: Toggle Maximized Panel");
+  }
+
   async function pressed(key: string): Promise<number> {
+    const left = await now();
     await track.press(key);
-    return arrived();
+    return arrived(left);
   }
 
   beforeAll(async () => {
@@ -72,8 +109,8 @@ describe.skipIf(reason !== undefined)("the timeline in VS Code", () => {
   test("shows the whole boot, each kind with its marks and a switch", async () => {
     await map.locator('.kind[data-kind="switchover"]').waitFor();
     await map.locator('.mark[aria-label^="Switchover"]').first().waitFor();
-    expect(await now()).toBe(await end());
-    expect(await banner().isHidden()).toBe(true);
+    await expect.poll(async () => (await end()) - (await now()), POLL).toBe(0);
+    await banner().waitFor({ state: "hidden" });
     await code.picture("timeline-whole");
     await map.locator('.kind[data-kind="switchover"]').click();
     await map.locator('.mark[aria-label^="Switchover"]').first().waitFor({ state: "detached" });
@@ -85,9 +122,11 @@ describe.skipIf(reason !== undefined)("the timeline in VS Code", () => {
     const before = await map.locator("#details").innerText();
     const at = await lookAt("Switchover");
     expect(at).toBeLessThan(await end());
-    expect(await banner().innerText()).toMatch(/Looking at instruction [\d,]+ of [\d,]+\s+Read-only\./);
-    await expect.poll(() => map.locator("#details").innerText(), { timeout: 15_000 }).not.toBe(before);
-    expect(await map.locator("#details").innerText()).toContain("early_level4_pgt");
+    await expect
+      .poll(() => banner().innerText(), POLL)
+      .toMatch(/Looking at instruction [\d,]+ of [\d,]+\s+Read-only\./);
+    await expect.poll(() => map.locator("#details").innerText(), POLL).not.toBe(before);
+    await expect.poll(() => map.locator("#details").innerText(), POLL).toContain("early_level4_pgt");
     await code.page.locator(".statusbar-item", { hasText: "Looking at instruction" }).first().waitFor();
     await code.picture("timeline-looking-back");
   });
@@ -107,7 +146,9 @@ describe.skipIf(reason !== undefined)("the timeline in VS Code", () => {
   });
 
   test("keys go to the slider after a scrub's stop, and not into the source that the editor opens", async () => {
-    await code.command("View: Toggle Maximized Panel");
+    await maximized(false);
+    // From where arrows lead somewhere.
+    await pressed("End");
     await track.focus();
     const sources = () =>
       execFileSync("git", ["status", "--short", "guests"], { cwd: ROOT, encoding: "utf8" });
@@ -118,29 +159,32 @@ describe.skipIf(reason !== undefined)("the timeline in VS Code", () => {
       await code.page.waitForTimeout(60);
     }
     const before = await arrived();
+    // The editor shows the place, which is when it would take the focus.
+    await code.page.locator(".debug-top-stack-frame-line").first().waitFor({ state: "attached" });
     await code.page.waitForTimeout(1000);
     expect(await focused()).toBe(true);
     await code.page.keyboard.press("ArrowUp");
-    expect(await arrived()).toBe(before + 1);
+    expect(await arrived(before)).toBe(before + 1);
     // The editor saves by itself, a second after what is typed.
     await code.page.waitForTimeout(1500);
     expect(sources()).toBe(unchanged);
     // The place is shown all the same.
     await code.page.locator(".debug-top-stack-frame-line").first().waitFor({ state: "attached" });
     expect(await focused()).toBe(true);
-    await code.command("View: Toggle Maximized Panel");
+    await maximized(true);
     await track.press("0");
   });
 
   test("dragging goes along, and the debuggee follows", async () => {
     const box = (await track.boundingBox())!;
     const y = box.y + box.height - 12;
+    const left = await now();
     await code.page.mouse.move(box.x + box.width * 0.3, y);
     await code.page.mouse.down();
     await code.page.mouse.move(box.x + box.width * 0.5, y, { steps: 8 });
     await code.page.mouse.move(box.x + box.width * 0.6, y, { steps: 8 });
     await code.page.mouse.up();
-    const at = await arrived();
+    const at = await arrived(left);
     expect(at / (await end())).toBeGreaterThan(0.5);
     expect(at / (await end())).toBeLessThan(0.65);
   });
@@ -158,23 +202,64 @@ describe.skipIf(reason !== undefined)("the timeline in VS Code", () => {
     }
     await map.locator('vscode-button[aria-label="Compare With This Moment"]').click();
     await code.treeRow("Comparison", /^Added/).waitFor();
-    // Who did it stands behind what became of the entry.
-    await code.treeRow("Comparison", /P[TMD]\w* \d+.*· \w+/).waitFor();
-    await code.page.waitForTimeout(800);
+    // Who did it stands where a narrow side bar still shows it.
+    await expect
+      .poll(() => code.treeRow("Comparison", /^PML4E 272/).innerText(), POLL)
+      .toMatch(/^PML4E 272\s*\w+ · 0xffff880000000000 · /);
+    await code.picture("comparison-narrow");
+    for (const other of ["Page Tables", "TLB", "Event Log"]) await code.pane(other, false);
+    await code.widenSideBar(320);
+    for (const theme of THEMES) {
+      await code.theme(theme);
+      await code.picture(`comparison-${theme.replaceAll(" ", "-").toLowerCase()}`);
+    }
+    await code.theme(THEMES[1]);
     await code.picture("comparison");
+  });
+
+  test("what the comparison lists can be looked at: by its menu, its button, by keyboard", async () => {
+    const first = code.treeRow("Comparison", /^First: /);
+    const instruction = (text: string) => Number(/[\d,]+/.exec(text)![0].replaceAll(",", ""));
+    await code.menu(first, "Look at This Moment", "comparison-menu");
+    expect(await arrived()).toBe(instruction((await first.innerText()).slice("First: ".length)));
+    const entry = code.treeRow("Comparison", /^PML4E 272/);
+    const deed = Number(/instruction (\d+)/i.exec((await entry.getAttribute("aria-label"))!)![1]);
+    let left = await now();
+    await entry.hover();
+    await entry.locator('.actions .action-label[aria-label^="Look at This Moment"]').click();
+    expect(await arrived(left)).toBe(deed);
+    left = await now();
+    await first.click();
+    await arrived(left);
+    left = await now();
+    await code.page.keyboard.press("ArrowDown");
+    await code.page.keyboard.press("Enter");
+    const second = await code.treeRow("Comparison", /^Second: /).innerText();
+    expect(await arrived(left)).toBe(instruction(second.slice("Second: ".length)));
+  });
+
+  test("a comparison becomes a file", async () => {
+    await code.command("Pagewalk: Export Comparison");
+    await code.pick("Markdown as a file");
+    const input = code.page.locator(".quick-input-widget input").first();
+    await expect.poll(() => input.inputValue(), POLL).toMatch(/page-tables-\d+-\d+\.md$/);
+    await code.picture("comparison-save");
+    const file = await input.inputValue();
+    await code.page.keyboard.press("Enter");
+    await expect
+      .poll(() => existsSync(file) && readFileSync(file, "utf8"), POLL)
+      .toMatch(/^# Page tables from instruction/);
   });
 
   test("a comparison becomes a document", async () => {
     await code.command("Pagewalk: Export Comparison");
     await code.pick("Markdown in a new editor");
     const lines = code.page.locator(".editor-instance .view-lines").first();
-    await expect
-      .poll(() => lines.innerText(), { timeout: 15_000 })
-      .toMatch(/Page\s+tables\s+from\s+instruction/);
+    await expect.poll(() => lines.innerText(), POLL).toMatch(/Page\s+tables\s+from\s+instruction/);
     await code.picture("comparison-markdown");
     await code.command("Pagewalk: Export Comparison");
     await code.pick("CSV in a new editor");
-    await expect.poll(() => lines.innerText(), { timeout: 15_000 }).toMatch(/number,kind,entry,place,path/);
+    await expect.poll(() => lines.innerText(), POLL).toMatch(/number,kind,entry,place,path/);
   });
 
   test("as a table, too", async () => {
@@ -189,11 +274,11 @@ describe.skipIf(reason !== undefined)("the timeline in VS Code", () => {
   test("back to the present, and continuing from the past", async () => {
     const last = await end();
     await map.locator('vscode-button[aria-label="Back to the Present"]').click();
-    await expect.poll(now, { timeout: 15_000 }).toBe(last);
+    await expect.poll(now, POLL).toBe(last);
     await banner().waitFor({ state: "hidden" });
     const at = await lookAt("Switchover");
     await map.locator('vscode-button[aria-label="Continue From Here"]').click();
-    await expect.poll(end, { timeout: 15_000 }).toBe(at);
+    await expect.poll(end, POLL).toBe(at);
     await banner().waitFor({ state: "hidden" });
     await code.picture("timeline-continued");
   });

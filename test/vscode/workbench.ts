@@ -1,10 +1,11 @@
 /** VS Code as a person uses it, in a browser: what can be clicked, typed and read. */
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { FrameLocator, Locator, Page } from "playwright-core";
 import { openBrowser } from "../../scripts/vscode/browser.mjs";
 import { startServer, workbenchUrl } from "../../scripts/vscode/server.mjs";
+import { smallPng } from "../../scripts/vscode/smallPng.mjs";
 
 export const ROOT = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
 /** Where the pictures of a run go; with PAGEWALK_SCREENSHOTS=1 also into media/screenshots. */
@@ -12,6 +13,41 @@ const PICTURES = join(ROOT, ".vscode-test/screenshots");
 const KEPT = join(ROOT, "media/screenshots");
 
 export const THEMES = ["Default Dark Modern", "Default Light Modern", "Default High Contrast"] as const;
+/** What the workbench says of the kinds of themes. */
+const THEME_CLASSES: readonly (readonly [name: RegExp, kind: string])[] = [
+  [/High Contrast/, "hc-black"],
+  [/Dark/, "vs-dark"],
+  [/Light/, "vs"],
+];
+
+/**
+ * For the page: counts how often the debugger's toolbar and the call stack become others. A debuggee may go and stand
+ * again in less time than a look at the page takes.
+ */
+const WATCH_DEBUGGER = `
+  globalThis.stirring?.disconnect();
+  globalThis.stirred = { count: 0, at: performance.now() };
+  globalThis.stirring = new MutationObserver(() => {
+    stirred = { count: stirred.count + 1, at: performance.now() };
+  });
+  for (const place of document.querySelectorAll(".debug-toolbar, .debug-call-stack")) {
+    stirring.observe(place, {
+      childList: true, characterData: true, attributes: true, attributeFilter: ["aria-label"], subtree: true,
+    });
+  }`;
+/** For the page: the debuggee stands, and what shows it has not changed for a while. */
+const STANDS = `
+  performance.now() - stirred.at > 300 &&
+  document.querySelector('.debug-toolbar [aria-label^="Continue"]') !== null`;
+
+/** Waits until something is so. */
+async function until(what: string, is: () => Promise<boolean>, timeout = 15_000): Promise<void> {
+  const end = Date.now() + timeout;
+  while (!(await is())) {
+    if (Date.now() > end) throw new Error(`in ${timeout} ms it did not come to this: ${what}`);
+    await new Promise((done) => setTimeout(done, 100));
+  }
+}
 
 /** Why VS Code cannot be tried on this machine; undefined where it can. */
 export async function whyNot(): Promise<string | undefined> {
@@ -25,6 +61,12 @@ export async function whyNot(): Promise<string | undefined> {
     return (error as Error).message;
   }
 }
+
+/** Pictures tell nothing of the folder that they were made in. */
+const SETTINGS = {
+  "git.openRepositoryInParentFolders": "never",
+  "breadcrumbs.enabled": false,
+};
 
 export class Workbench {
   private constructor(
@@ -45,7 +87,7 @@ export class Workbench {
     if (options.files !== undefined) cpSync(options.files, folder, { recursive: true });
     const { settings = {}, extension } = options;
     const server = await startServer({
-      settings: { "git.openRepositoryInParentFolders": "never", ...settings },
+      settings: { ...SETTINGS, ...settings },
       ...(extension === undefined ? {} : { extension }),
     });
     const browser = await openBrowser();
@@ -60,6 +102,8 @@ export class Workbench {
     await browser.page.waitForSelector(".monaco-workbench .statusbar", { timeout: 60_000 });
     const workbench = new Workbench(browser.page, folder, end);
     await workbench.page.waitForSelector('.activitybar [aria-label="Pagewalk"]', { timeout: 60_000 });
+    // Which one VS Code begins with depends on what was there first.
+    await workbench.theme(THEMES[1]);
     return workbench;
   }
 
@@ -101,6 +145,8 @@ export class Workbench {
     const input = this.page.locator(".quick-input-widget input").first();
     await input.fill(name);
     await this.page.locator(".quick-input-list .monaco-list-row", { hasText: name }).first().click();
+    const kind = THEME_CLASSES.find(([pattern]) => pattern.test(name))?.[1];
+    await this.page.locator(`.monaco-workbench.${kind}`).waitFor();
     await this.page.waitForTimeout(500);
   }
 
@@ -129,7 +175,8 @@ export class Workbench {
     await this.pick(program);
     await this.stoppedAt(entry);
     // The editor opens the source, and the keyboard's focus goes there.
-    await this.page.waitForTimeout(700);
+    await this.page.locator(".editor-instance .monaco-editor.focused").first().waitFor();
+    await this.page.waitForTimeout(300);
   }
 
   /** Chooses from the list that is open, by what a row says. */
@@ -177,10 +224,11 @@ export class Workbench {
 
   /** Presses a key of the debugger and waits until something changed and stands again. */
   async step(key: "F5" | "F10" | "F11" | "Shift+F11"): Promise<void> {
+    await this.page.evaluate(WATCH_DEBUGGER);
     await this.page.keyboard.press(key);
-    await this.page.waitForTimeout(700);
-    await this.page.locator('.debug-toolbar [aria-label^="Continue"]').waitFor({ timeout: 25_000 });
-    await this.page.waitForTimeout(300);
+    // What comes back to the very place that it left may show nothing.
+    await this.page.waitForFunction("stirred.count > 0", undefined, { timeout: 5000 }).catch(() => undefined);
+    await this.page.waitForFunction(STANDS, undefined, { timeout: 25_000 });
   }
 
   /** Sets or clears a checkbox of the Breakpoints view. */
@@ -196,15 +244,29 @@ export class Workbench {
   async gutter(line: number): Promise<void> {
     await this.page.keyboard.press("Control+G");
     await this.answer(`:${line}`);
-    await this.page.waitForTimeout(300);
     const number = this.page
       .locator(".editor-instance .margin-view-overlays .line-numbers")
       .filter({ hasText: new RegExp(`^${line}$`) })
       .first();
-    const box = await number.boundingBox();
-    if (box === null) throw new Error(`line ${line} is not to be seen`);
+    const box = await this.resting(number);
+    const marks = this.page.locator('.editor-instance [class*="codicon-debug-breakpoint"]');
+    const before = await marks.count();
     await this.page.mouse.click(box.x - 12, box.y + box.height / 2);
-    await this.page.waitForTimeout(300);
+    await until(`a breakpoint in line ${line}, or none`, async () => (await marks.count()) !== before);
+  }
+
+  /** Where something is once it has stopped moving. */
+  private async resting(thing: Locator) {
+    await thing.waitFor();
+    let last = await thing.boundingBox();
+    await until("it rests in sight", async () => {
+      await this.page.waitForTimeout(200);
+      const box = await thing.boundingBox();
+      const rests = box !== null && box.x === last?.x && box.y === last.y;
+      last = box;
+      return rests;
+    });
+    return last!;
   }
 
   /** A row of a custom tree view by what it says. */
@@ -218,8 +280,48 @@ export class Workbench {
   /** Opens a row by keyboard. */
   async expand(row: Locator): Promise<void> {
     await row.click();
+    // A click opens and closes it.
     if ((await row.getAttribute("aria-expanded")) === "false") await this.page.keyboard.press("ArrowRight");
-    await this.page.waitForTimeout(400);
+    await until("the row is open", async () => (await row.getAttribute("aria-expanded")) !== "false");
+  }
+
+  /** Chooses from a row's context menu. */
+  async menu(row: Locator, label: string, picture?: string): Promise<void> {
+    const item = this.page.locator(".monaco-menu .action-label", { hasText: label }).first();
+    await row.waitFor();
+    for (let attempt = 1; ; attempt++) {
+      await row.click({ button: "right" });
+      try {
+        // A row that is drawn anew takes its menu with it.
+        await item.waitFor({ timeout: 4000 });
+        if (picture !== undefined) await this.picture(picture);
+        await item.click({ timeout: 4000 });
+        return;
+      } catch (error) {
+        if (attempt === 4) throw error;
+        await this.page.keyboard.press("Escape");
+      }
+    }
+  }
+
+  /** Opens or closes a view of the side bar. */
+  async pane(view: string, open: boolean): Promise<void> {
+    const header = this.page.locator(`.sidebar .pane-header[aria-label^="${view}"]`).first();
+    if ((await header.getAttribute("aria-expanded")) !== String(open)) await header.click();
+    await until(
+      `${view} opens or closes`,
+      async () => (await header.getAttribute("aria-expanded")) === String(open),
+    );
+  }
+
+  /** Drags the side bar's edge to the right. */
+  async widenSideBar(by: number): Promise<void> {
+    const box = await this.resting(this.page.locator(".part.sidebar"));
+    const [x, y] = [box.x + box.width, box.y + box.height / 2];
+    await this.page.mouse.move(x, y);
+    await this.page.mouse.down();
+    await this.page.mouse.move(x + by, y, { steps: 5 });
+    await this.page.mouse.up();
   }
 
   /** Shows a view of the Pagewalk container. */
@@ -234,16 +336,23 @@ export class Workbench {
 
   /** What a hover over a text in the open editor says. */
   async hover(text: string): Promise<string> {
-    await this.page.waitForTimeout(1000);
     const spot = this.page.locator(".editor-instance .view-line span span", { hasText: text }).first();
-    const box = await spot.boundingBox();
-    if (box === null) throw new Error(`${text} is not to be seen`);
-    await this.page.mouse.move(box.x + 3, box.y + box.height + 40);
-    await this.page.mouse.move(box.x + Math.min(20, box.width / 2), box.y + box.height / 2, { steps: 5 });
     const hover = this.page
       .locator(".monaco-hover:not(.hidden), .debug-hover-widget:visible")
       .filter({ hasText: /\S/ });
-    await hover.first().waitFor();
+    for (let attempt = 1; ; attempt++) {
+      const box = await this.resting(spot);
+      await this.page.mouse.move(box.x + 3, box.y + box.height + 40);
+      await this.page.mouse.move(box.x + Math.min(20, box.width / 2), box.y + box.height / 2, { steps: 5 });
+      try {
+        await hover.first().waitFor({ timeout: 8000 });
+        break;
+      } catch (error) {
+        // The editor was still being drawn, or coloured.
+        if (attempt === 3) throw error;
+      }
+    }
+    await until("the hover has loaded", async () => !/^Loading/.test(await hover.first().innerText()));
     await this.page.waitForTimeout(400);
     return (await hover.allInnerTexts()).join("\n");
   }
@@ -272,9 +381,17 @@ export class Workbench {
     await this.page.screenshot({ path });
     if (process.env.PAGEWALK_SCREENSHOTS === undefined || !SHOWN.has(name)) return;
     mkdirSync(KEPT, { recursive: true });
-    if (existsSync(path)) cpSync(path, join(KEPT, `${name}.png`));
+    writeFileSync(join(KEPT, `${name}.png`), smallPng(readFileSync(path)));
   }
 }
 
 /** The pictures that documents show. */
-const SHOWN = new Set(["page-fault", "page-tables", "switchover", "hover-entry", "timeline-looking-back"]);
+const SHOWN = new Set([
+  "page-fault",
+  "page-tables",
+  "switchover",
+  "hover-entry",
+  "timeline-looking-back",
+  "comparison",
+  "tlb",
+]);

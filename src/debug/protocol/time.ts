@@ -24,7 +24,10 @@ export interface WhoWroteAnswer {
   readonly text: string;
   /** Where the debuggee stands now: at what wrote it, before it does. */
   readonly moment?: MomentAnswer;
-  /** The bytes before and after, in hexadecimal, the highest address first. */
+  /**
+   * The bytes before and after, in hexadecimal, the highest address first; where the place has more than 16, those that
+   * changed, at most 16.
+   */
   readonly old?: string;
   readonly new?: string;
 }
@@ -47,6 +50,8 @@ export const WHO_WROTE = request<WhoWroteAnswer>()(
       /** A row of the tree, by its ID. */
       row: v.optional(v.string()),
       length: v.optional(v.pipe(count, v.minValue(1), v.maxValue(4096))),
+      /** What the answer calls the place. */
+      label: v.optional(v.string()),
     }),
     v.check(
       ({ physical, address, expression, name, row }) =>

@@ -1,7 +1,7 @@
 /** The call stack and what is in scope in its frames. */
 import type { DebugProtocol } from "@vscode/debugprotocol";
 import type { Debuggee } from "../debuggee";
-import { RequestError } from "../dispatcher";
+import { StaleError } from "../dispatcher";
 import { SCOPES, STACK_TRACE } from "../protocol/standard";
 import { toHex } from "../protocol/values";
 import type { Session } from "../session";
@@ -27,7 +27,7 @@ export function registerStackRequests(session: Session): void {
   dispatcher.on(SCOPES, ({ frameId }) => {
     const { stopped } = session;
     const frame = stopped.frame(frameId);
-    if (frame === undefined) throw new RequestError(`there is no frame ${frameId} at this stop`);
+    if (frame === undefined) throw new StaleError(`there is no frame ${frameId} at this stop`);
     return { scopes: scopesOf(session, stopped, frame, frameId) };
   });
 }

@@ -118,6 +118,9 @@ export function registerTimeRequests(session: Session): void {
   });
 }
 
+/** Bytes of a change that are told of. */
+const MOST_BYTES = 16;
+
 function nothingBefore() {
   return { stop: { kind: "moment" as const, reason: "goto", description: NOTHING_BEFORE } };
 }
@@ -125,7 +128,8 @@ function nothingBefore() {
 async function whoWrote(session: Session, args: CheckedOf<typeof WHO_WROTE>): Promise<WhoWroteAnswer> {
   const { debuggee, time } = session;
   const { position } = time.history;
-  const { ranges, name } = rangesOf(session, args);
+  const { ranges, name: found } = rangesOf(session, args);
+  const name = args.label ?? found;
   const gone = await session.travelling(() =>
     time.go(
       `Who wrote ${name}?`,
@@ -138,8 +142,13 @@ async function whoWrote(session: Session, args: CheckedOf<typeof WHO_WROTE>): Pr
   const change = gone.result;
   if (change === undefined) return { by: "loader", text: neverWritten(session, name) };
   const moment = momentNow(session);
-  const values = { old: valueText(change.old), new: valueText(change.new) };
-  return { by: change.by, text: changeText(name, change, moment, values), moment, ...values };
+  const { from, to } = changedBytes(change);
+  const values = {
+    old: valueText(change.old.subarray(from, to)),
+    new: valueText(change.new.subarray(from, to)),
+  };
+  const place = change.old.length > MOST_BYTES ? `${name} from byte ${from} on` : name;
+  return { by: change.by, text: changeText(place, change, moment, values), moment, ...values };
 }
 
 function neverWritten({ time, debuggee }: Session, name: string): string {
@@ -147,8 +156,8 @@ function neverWritten({ time, debuggee }: Session, name: string): string {
   if (start.instruction > 0) {
     return `${name} was not changed since instruction ${start.instruction}, where the history begins.`;
   }
-  const who = debuggee.target.xen === undefined ? "the loader" : "the domain builder";
-  return `${name} was never changed since the boot began: ${who} put it there.`;
+  const who = debuggee.target.xen === undefined ? "The loader" : "The domain builder";
+  return `${who} put ${name} there; nothing changed it since.`;
 }
 
 function changeText(
@@ -158,11 +167,16 @@ function changeText(
   values: { old: string; new: string },
 ): string {
   const what = `${name} from ${values.old} to ${values.new}`;
-  const where = `instruction ${moment.instruction} at ${moment.symbol ?? moment.rip}`;
+  const where = whereText(moment);
   if (by === "user") return `The user changed ${what} before ${where}.`;
   if (by === "exception") return `The delivery of an exception at ${where} changed ${what}.`;
-  const line = moment.path === undefined ? "" : ` (${moment.path.split("/").at(-1)}:${moment.line})`;
-  return `${where[0].toUpperCase()}${where.slice(1)}${line} changed ${what}.`;
+  return `${where[0].toUpperCase()}${where.slice(1)} changed ${what}.`;
+}
+
+/** "instruction 51980 at next_table+0x3a (direct_map.c:37)" */
+function whereText({ instruction, symbol, rip, path, line }: MomentAnswer): string {
+  const source = path === undefined ? "" : ` (${path.split("/").at(-1)}:${line})`;
+  return `instruction ${instruction} at ${symbol ?? rip}${source}`;
 }
 
 async function whenMapped(
@@ -184,7 +198,8 @@ async function whenMapped(
   );
   session.afterResponse(() => session.standAtMoment(`When was ${shown} mapped?`));
   if (gone === undefined) return { by: "cancelled", text: "The search was stopped." };
-  const what = physical === undefined ? `${shown} is not mapped` : `${shown} leads to ${toHex(physical)}`;
+  const what =
+    physical === undefined ? `${shown} has not been mapped` : `${shown} has led to ${toHex(physical)}`;
   if (gone.result === undefined) {
     const begun = time.history.start.instruction;
     const since =
@@ -192,7 +207,7 @@ async function whenMapped(
     return { by: "start", text: `${what} ${since}.` };
   }
   const moment = momentNow(session);
-  const where = `instruction ${moment.instruction} at ${moment.symbol ?? moment.rip}`;
+  const where = whereText(moment);
   const how =
     gone.result.entry === undefined
       ? "loads the root, or changes the mode"
@@ -258,8 +273,17 @@ function entryOfRow({ debuggee }: Session, row: string): { address: number; leng
   throw new RequestError(`the row "${row}" stands for no single entry`);
 }
 
+/** What to tell of a change: all of a short place, of a long one from the first to the last byte that differs. */
+function changedBytes({ old, new: now }: Change): { from: number; to: number } {
+  if (old.length <= MOST_BYTES) return { from: 0, to: old.length };
+  const differs = [...old.keys()].filter((i) => old[i] !== now[i]);
+  const from = differs[0] ?? 0;
+  return { from, to: Math.min((differs.at(-1) ?? 0) + 1, from + MOST_BYTES) };
+}
+
 function valueText(bytes: Uint8Array): string {
-  const most = bytes.subarray(0, 16);
-  const digits = [...most].reverse().map((byte) => byte.toString(16).padStart(2, "0"));
-  return `0x${digits.join("")}${bytes.length > most.length ? ` (the first ${most.length} bytes)` : ""}`;
+  return `0x${[...bytes]
+    .reverse()
+    .map((byte) => byte.toString(16).padStart(2, "0"))
+    .join("")}`;
 }

@@ -1,6 +1,6 @@
 /** What can be expanded in the Variables view: containers by their reference, valid until the debuggee moves. */
 import type { DebugProtocol } from "@vscode/debugprotocol";
-import { RequestError } from "../dispatcher";
+import { StaleError } from "../dispatcher";
 
 export interface VariablesQuery {
   readonly filter?: "indexed" | "named" | undefined;
@@ -29,11 +29,11 @@ export class VariableStore {
     return this.last;
   }
 
-  /** @throws RequestError where the reference is none, or of an earlier stop */
+  /** @throws StaleError where the reference is none, or of an earlier stop */
   get(reference: number): Container {
     const found = this.containers.get(reference);
     if (found === undefined) {
-      throw new RequestError(`the variables reference ${reference} is not valid at this stop`);
+      throw new StaleError(`the variables reference ${reference} is not valid at this stop`);
     }
     return found;
   }

@@ -178,9 +178,12 @@ function entryItem(entry: ComparedEntry): vscode.TreeItem {
   const { number, kind, label, name, start, oldText, newText, who, whoText } = entry;
   const { label: what, icon, colour } = KINDS[kind];
   const values = kind === "added" ? newText : kind === "cleared" ? oldText : `${oldText} → ${newText}`;
-  const item = new vscode.TreeItem(entry.path === "" ? "CR3" : `${start} ${label}`);
+  const item = new vscode.TreeItem(label);
   item.id = `entry-${number}`;
-  item.description = `${values} · ${who?.symbol ?? who?.rip ?? "unknown"}`;
+  // In a narrow side bar the end is cut off: who did it stands before what it became.
+  const place = entry.path === "" ? "" : `${start} · `;
+  const author = who?.symbol?.replace(/\+0x[0-9a-f]+$/, "") ?? who?.rip ?? "unknown";
+  item.description = `${author} · ${place}${values}`;
   item.iconPath = new vscode.ThemeIcon(icon, new vscode.ThemeColor(colour));
   item.contextValue = who === undefined ? "difference" : "difference-deed";
   item.tooltip = new vscode.MarkdownString();

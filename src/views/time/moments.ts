@@ -16,13 +16,14 @@ const FRAME_TRIES = 5;
  * the next key would change a program's source. At a stop with `preserveFocusHint` the editor focuses no frame at all,
  * and its own commands that go to one take the focus with them, but for the one that shows a session. Without a session
  * that one takes the session that has stopped.
+ * @param stands whether the debuggee is still where it was: another stop has a focus of its own, which this would take
  */
-async function focusTopFrame(): Promise<void> {
-  for (let i = 0; i < FRAME_TRIES; i++) {
+async function focusTopFrame(stands: () => boolean): Promise<void> {
+  for (let i = 0; i < FRAME_TRIES && stands(); i++) {
     try {
       await vscode.commands.executeCommand("workbench.action.debug.focusProcess", null);
     } catch {
-      await vscode.commands.executeCommand("workbench.action.debug.callStackTop");
+      if (stands()) await vscode.commands.executeCommand("workbench.action.debug.callStackTop");
     }
     // Whose call stack the editor has not fetched yet has no frame.
     await new Promise((done) => setTimeout(done, FRAME_TIME));
@@ -38,6 +39,8 @@ export class Moments implements vscode.Disposable {
   /** The moment to go to once the debuggee stands: the latest that was asked for. */
   private wanted: number | undefined;
   private resting: ReturnType<typeof setTimeout> | undefined;
+  /** Counts the stops, and their ends. */
+  private stop = 0;
   /** Ends when there is no moment left to go to. */
   private way: Promise<void> | undefined;
   private readonly item = vscode.window.createStatusBarItem(
@@ -54,10 +57,15 @@ export class Moments implements vscode.Disposable {
     this.disposables = [
       this.changed,
       this.item,
-      sessions.onDidChange(() => void this.refresh()),
+      sessions.onDidChange(() => {
+        if (sessions.state !== "stopped") this.stop++;
+        void this.refresh();
+      }),
       sessions.onDidStop(({ preserveFocusHint }) => {
         clearTimeout(this.resting);
-        if (preserveFocusHint === true) this.resting = setTimeout(() => void focusTopFrame(), REST);
+        const stop = ++this.stop;
+        const focus = () => void focusTopFrame(() => this.stop === stop);
+        if (preserveFocusHint === true) this.resting = setTimeout(focus, REST);
       }),
       vscode.commands.registerCommand("pagewalk.continueFromHere", () =>
         this.told(async (session) => void (await ask(session, CONTINUE_HERE, { preserveFocus: true }))),

@@ -1,7 +1,7 @@
 /** Commands that go to other moments of the run: who wrote this, when was this mapped, that instruction. */
 import * as vscode from "vscode";
 import type { ArgumentsOf } from "../../debug/protocol/declare";
-import { TIMELINE, TRAVEL, WHEN_MAPPED, WHO_WROTE } from "../../debug/protocol/time";
+import { type MomentAnswer, TIMELINE, TRAVEL, WHEN_MAPPED, WHO_WROTE } from "../../debug/protocol/time";
 import { ask } from "../ask";
 import type { Node } from "../pageTables/tree";
 import type { Sessions } from "../sessions";
@@ -29,14 +29,20 @@ export function registerTime(sessions: Sessions): vscode.Disposable {
         void vscode.window.showErrorMessage(error instanceof Error ? error.message : String(error));
       }
     });
+  /** The editor has these on its toolbar, and not in its palette. */
+  const passedOn = (id: string, to: string) =>
+    vscode.commands.registerCommand(id, () => vscode.commands.executeCommand(to));
   return vscode.Disposable.from(
+    passedOn("pagewalk.stepBack", "workbench.action.debug.stepBack"),
+    passedOn("pagewalk.reverse", "workbench.action.debug.reverseContinue"),
     command("pagewalk.whoWroteEntry", async (session, given) => {
       const row = rowOf(given);
       if (row?.entry === undefined) {
         void vscode.window.showInformationMessage("Select an entry in the Page Tables view first.");
         return;
       }
-      await tellWhoWrote(session, { physical: row.entry, length: row.entrySize ?? 8 });
+      const { entry: physical, entrySize: length = 8, name } = row;
+      await tellWhoWrote(session, { physical, length, ...(name === undefined ? {} : { label: name }) });
     }),
     command("pagewalk.whoWroteVariable", async (session, given) => {
       const { container, variable } = (given ?? {}) as VariableContext;
@@ -61,8 +67,7 @@ export function registerTime(sessions: Sessions): vscode.Disposable {
         start ??
         (typeof given === "string" ? given : await askFor("When was this address mapped?", EXAMPLES));
       if (expression === undefined) return;
-      const { text } = await ask(session, WHEN_MAPPED, { expression });
-      void vscode.window.showInformationMessage(text);
+      tell(await ask(session, WHEN_MAPPED, { expression }));
     }),
     command("pagewalk.goToInstruction", async (session, given) => {
       const { now, start, end } = await ask(session, TIMELINE, { count: 0 });
@@ -83,8 +88,20 @@ async function tellWhoWrote(
   session: vscode.DebugSession,
   place: ArgumentsOf<typeof WHO_WROTE>,
 ): Promise<void> {
-  const { text } = await ask(session, WHO_WROTE, place);
-  void vscode.window.showInformationMessage(text);
+  tell(await ask(session, WHO_WROTE, place));
+}
+
+const PRESENT = "Back to the Present";
+
+/** Tells what was found. Where the debuggee went there, there is a way back, which also has the whole sentence shown. */
+function tell({ text, moment }: { readonly text: string; readonly moment?: MomentAnswer }): void {
+  if (moment === undefined) {
+    void vscode.window.showInformationMessage(text);
+    return;
+  }
+  void vscode.window.showInformationMessage(text, PRESENT).then((chosen) => {
+    if (chosen === PRESENT) void vscode.commands.executeCommand("pagewalk.backToPresent");
+  });
 }
 
 function rowOf(given: unknown) {

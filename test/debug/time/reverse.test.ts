@@ -195,7 +195,7 @@ describe("who wrote this?", () => {
     await client.event("stopped");
     const loaded = await client.ask<WhoWroteAnswer>("pagewalk/whoWrote", { physical: "0x1000000" });
     expect(loaded.by).toBe("loader");
-    expect(loaded.text).toMatch(/the loader put it there/);
+    expect(loaded.text).toMatch(/^The loader put .+ there/);
   });
 
   test("the user did", async () => {
