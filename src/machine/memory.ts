@@ -92,6 +92,10 @@ function emptyChunk(): Chunk {
   return { slots: new Int32Array(CHUNK_FRAMES), flags: new Uint8Array(CHUNK_FRAMES), epochs: undefined };
 }
 
+/** On its way from memory to where it is kept. */
+const SWAPPED = new Uint8Array(PAGE_SIZE);
+const SWAPPED_WORDS = new Int32Array(SWAPPED.buffer);
+
 /** Stands for every chunk of RAM in which nothing was written or flagged. Not to be changed. */
 const UNTOUCHED = emptyChunk();
 
@@ -239,6 +243,26 @@ export class PhysicalMemory {
       return;
     }
     this.bytes.set(contents, slot >= SHARED_PAGES_END ? slot : this.allocate(chunk, index, 0));
+  }
+
+  /**
+   * The same, but gives those that the frame had: where they fit, in the array of the new ones, which is used up.
+   * @throws MemoryExhaustedError
+   */
+  swapContents(frame: number, contents: FrameContents): FrameContents {
+    const chunk = this.chunkOf(frame);
+    const index = frameIndex(frame);
+    const slot = chunk.slots[index];
+    if (typeof contents === "number" || slot < SHARED_PAGES_END) {
+      const old = this.contentsOf(frame);
+      this.replaceContents(frame, contents);
+      return old;
+    }
+    SWAPPED.set(this.bytes.subarray(slot, slot + PAGE_SIZE));
+    this.bytes.set(contents, slot);
+    if (isZero(SWAPPED_WORDS)) return 0;
+    contents.set(SWAPPED);
+    return contents;
   }
 
   /** Whether the byte at a physical address is RAM. */

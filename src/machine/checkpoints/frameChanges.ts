@@ -31,14 +31,22 @@ export class FrameChanges {
    */
   static exchange(cpu: Cpu, steps: readonly FrameChanges[]): void {
     const { memory } = cpu;
-    const last = new FrameChanges();
+    /** Of each frame what memory comes to hold, and who keeps what memory has held. */
+    const ends = new Map<number, { contents: FrameContents; readonly keeper: FrameChanges }>();
     for (const step of steps) {
       for (const [frame, contents] of step.contents) {
-        step.set(frame, last.contents.get(frame) ?? memory.contentsOf(frame));
-        last.contents.set(frame, contents);
+        const end = ends.get(frame);
+        if (end === undefined) ends.set(frame, { contents, keeper: step });
+        else {
+          step.set(frame, end.contents);
+          end.contents = contents;
+        }
       }
     }
-    last.putBack(cpu);
+    for (const [frame, { contents, keeper }] of ends) {
+      if ((memory.flagsOf(frame) & FRAME_CODE) !== 0) cpu.codeWritten(frame, PAGE_SIZE);
+      keeper.set(frame, memory.swapContents(frame, contents));
+    }
   }
 
   /** Puts the kept contents into memory for good. */
