@@ -52,11 +52,12 @@ export class RegionWriter {
   private readonly indexes: ReadonlyMap<bigint, number>;
   private readonly own: number;
   private readonly copies = new Map<Block, number>();
-  /** Depth of the loop around all blocks, of the first own block's end, and of the loop around the own block that is written, if it has one. */
+  /** Depth of the loop around all own blocks, and of what ends where each of them begins. */
   private outer = 0;
   private ends: readonly number[] = [];
-  private loop = -1;
+  /** The own block that is written, and the depth of the loop around it; -1 without one. */
   private current = 0;
+  private loop = -1;
   /** Instructions that were copied, and copies that are open. */
   private copied = 0;
   private depth = 0;
