@@ -296,6 +296,8 @@ export class Workbench {
         await item.waitFor({ timeout: 4000 });
         if (picture !== undefined) await this.picture(picture);
         await item.click({ timeout: 4000 });
+        // A menu that has just opened may let a click pass.
+        await item.waitFor({ state: "hidden", timeout: 4000 });
         return;
       } catch (error) {
         if (attempt === 4) throw error;
