@@ -68,6 +68,9 @@ const SETTINGS = {
   "breadcrumbs.enabled": false,
 };
 
+/** Milliseconds after which a menu that was opened takes clicks. */
+const MENU_OPENS = 250;
+
 export class Workbench {
   private constructor(
     readonly page: Page,
@@ -295,8 +298,9 @@ export class Workbench {
         // A row that is drawn anew takes its menu with it.
         await item.waitFor({ timeout: 4000 });
         if (picture !== undefined) await this.picture(picture);
+        // The editor lets clicks pass in a menu that has been open for less than 100 ms.
+        await this.page.waitForTimeout(MENU_OPENS);
         await item.click({ timeout: 4000 });
-        // A menu that has just opened may let a click pass.
         await item.waitFor({ state: "hidden", timeout: 4000 });
         return;
       } catch (error) {
