@@ -5,6 +5,7 @@ import type { Machine } from "../src/machine/machine";
 import { type LaunchRequest, launch } from "../src/target/launch";
 import { vmlinuxPaths } from "../test/support/linux/kernels";
 import { Client } from "./client";
+import { median, ROUNDS } from "./figures";
 
 export interface ReverseFigures {
   /** What was booted. */
@@ -46,7 +47,6 @@ interface Boot {
   readonly pairs: number;
 }
 
-const ROUNDS = 5;
 const STEPS = 20;
 const PAIRS = 6;
 const SLICE = 50_000_000;
@@ -263,8 +263,4 @@ async function timed(action: () => Promise<unknown>): Promise<number> {
   const start = performance.now();
   await action();
   return performance.now() - start;
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
 }

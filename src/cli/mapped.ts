@@ -1,5 +1,7 @@
 /** What a page fault came to map: the new translations around its address. */
+
 import { decodeEntry } from "../paging/entry";
+import { join64 } from "../paging/halves";
 import { levelShift } from "../paging/layout";
 import { Walk } from "../paging/walk";
 import { type Observed, translates } from "../target/linear";
@@ -112,7 +114,7 @@ class Page {
     this.level = walk.levels[last];
     this.low = walk.entryLow[last];
     this.high = walk.entryHigh[last];
-    this.value = (BigInt(this.high >>> 0) << 32n) | BigInt(this.low >>> 0);
+    this.value = join64(this.low, this.high);
   }
 
   continuesAt(walk: Walk, physical: number): boolean {

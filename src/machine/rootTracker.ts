@@ -4,6 +4,7 @@
  *
  * Invariant: while paging is on, the frame of the root is flagged as a table, so that every write to it is seen.
  */
+import { join64 } from "../paging/halves";
 import type { Cpu } from "./cpu/cpu";
 import type { MachineEvent } from "./events";
 import { LiveTables } from "./liveTables";
@@ -92,8 +93,8 @@ export class RootTracker implements Snapshotable<RootState> {
       entry,
       level: place.level,
       address: place.address,
-      old: join(oldLow, oldHigh),
-      new: join(newLow, newHigh),
+      old: join64(oldLow, oldHigh),
+      new: join64(newLow, newHigh),
     });
     this.live.entryChanged(place, oldLow, oldHigh, newLow, newHigh);
   }
@@ -133,8 +134,4 @@ export class RootTracker implements Snapshotable<RootState> {
       visit(index, (memory.read32(paging.root + index * stride) & 1) !== 0);
     }
   }
-}
-
-function join(low: number, high: number): bigint {
-  return (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
 }

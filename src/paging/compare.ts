@@ -2,7 +2,9 @@
  * Two moments of page tables compared along the paths of linear addresses, so that trees with different roots can be
  * compared: an entry is the same entry where the same indexes lead to it. (`diff.ts` compares the contents of frames.)
  */
+
 import { canonicalAddress } from "./canonical";
+import { join64 } from "./halves";
 import { entryCount, entrySize, levelShift } from "./layout";
 import type { PagingState, TableMemory } from "./state";
 import { readTableEntry, tableKey, tableOf } from "./tables";
@@ -136,8 +138,8 @@ function* compareTables(
             step,
             index,
             address: canonicalAddress(address, levels),
-            old: join(oldLow, oldHigh),
-            new: join(newLow, newHigh),
+            old: join64(oldLow, oldHigh),
+            new: join64(newLow, newHigh),
           };
     }
     if (oldTable < 0 && newTable < 0) continue;
@@ -217,8 +219,4 @@ function readWords(state: PagingState, memory: TableMemory, table: number, level
     words[2 * index + 1] = entry.high;
   }
   return words;
-}
-
-function join(low: number, high: number): bigint {
-  return (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
 }

@@ -1,5 +1,7 @@
 /** What changed in a table tree between two moments. */
+
 import { canonicalAddress } from "./canonical";
+import { join64 } from "./halves";
 import { entryCount, entrySize, levelShift } from "./layout";
 import type { PagingState, TableMemory } from "./state";
 import { listTables, readTableEntry, type TablePage, tableKey } from "./tables";
@@ -92,14 +94,10 @@ function* diffTable(
       table: page.physical,
       index: i / 2,
       address: canonicalAddress(page.address + (BigInt(i / 2) << shift), levels),
-      old: join(oldLow, oldHigh),
-      new: join(newLow, newHigh),
+      old: join64(oldLow, oldHigh),
+      new: join64(newLow, newHigh),
     };
   }
-}
-
-function join(low: number, high: number): bigint {
-  return (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
 }
 
 /** Physical address of the entry that changed. */

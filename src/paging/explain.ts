@@ -2,6 +2,7 @@
 
 import { canonicalAddress } from "./canonical";
 import { type DecodedEntry, decodeEntry } from "./entry";
+import { join64 } from "./halves";
 import { ENTRY_NAMES, entrySize, levelShift } from "./layout";
 import {
   ACCESS_FETCH,
@@ -86,12 +87,8 @@ export function hex16(value: number | bigint): string {
   return `0x${value.toString(16).padStart(16, "0")}`;
 }
 
-function addressOf(low: number, high: number): bigint {
-  return (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
-}
-
 function entryValue(walk: Walk, step: number): bigint {
-  return addressOf(walk.entryLow[step], walk.entryHigh[step]);
+  return join64(walk.entryLow[step], walk.entryHigh[step]);
 }
 
 /**
@@ -107,7 +104,7 @@ export function explainFault(
   names: PhysicalNames = () => undefined,
 ): string {
   const address =
-    state.levels >= 4 ? hex16(addressOf(low, high)) : `0x${(low >>> 0).toString(16).padStart(8, "0")}`;
+    state.levels >= 4 ? hex16(join64(low, high)) : `0x${(low >>> 0).toString(16).padStart(8, "0")}`;
   return `${accessName(access)} ${address}: ${faultText(state, walk, low, high, access, names)}`;
 }
 

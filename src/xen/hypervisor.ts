@@ -12,6 +12,7 @@ import { loadNull } from "../machine/cpu/segments";
 import { Serial16550 } from "../machine/devices/serial16550";
 import type { Hypervisor } from "../machine/hypervisor";
 import type { Machine } from "../machine/machine";
+import { join64 } from "../paging/halves";
 import { ACCESS_WRITE } from "../paging/state";
 import { ERRNO, errnoText, type GuestAbi, HYPERCALL_NAMES, HYPERCALL_VECTOR, IRET } from "./abi";
 import type { Domain } from "./domain";
@@ -207,7 +208,7 @@ export class Xen implements Hypervisor {
     const entry = frame * 4096 + Number(cpu.cr2 & 0xfffn);
     try {
       const { low, high } = this.emulation.tableWrite(entry);
-      const value = ((BigInt(high >>> 0) << 32n) | BigInt(low >>> 0)).toString(16);
+      const value = join64(low, high).toString(16);
       cpu.emit({
         event: "hypercall",
         ...cpu.here(),

@@ -1,6 +1,8 @@
 /** The entries of one table as the tree reaches it: reading them, and joining those that go on from each other. */
+
 import { canonicalAddress } from "../../paging/canonical";
 import { type DecodedEntry, decodeEntry } from "../../paging/entry";
+import { join64 } from "../../paging/halves";
 import { entryCount, entrySize, levelShift } from "../../paging/layout";
 import type { PagingState, TableMemory } from "../../paging/state";
 import { type RawEntry, readTableEntry, tableOf } from "../../paging/tables";
@@ -73,7 +75,7 @@ export class TablePlaces {
 
   decoded(table: TablePlace, index: number): DecodedEntry {
     const { low, high } = this.read(table, index);
-    return decodeEntry((BigInt(high >>> 0) << 32n) | BigInt(low >>> 0), table.level, this.state);
+    return decodeEntry(join64(low, high), table.level, this.state);
   }
 
   /** Where an entry is. The PDPT of PAE paging is where CR3 points, though the CPU has it in registers. */

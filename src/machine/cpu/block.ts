@@ -1,6 +1,7 @@
 /** A run of instructions that are executed one after another: the unit of translation. */
 import type { Region } from "./compile/region";
 import type { Op } from "./operands";
+import { R_RIP } from "./registers";
 
 export interface Block {
   /** Linear address of the first instruction. */
@@ -61,3 +62,15 @@ export const NO_BLOCK: Block = {
   target: -1,
   copiedIn: undefined,
 };
+
+/** The upper half of an address in a block, or right behind it, from its lower one. */
+export function highOf(block: Block, low: number): number {
+  return low >>> 0 < block.low >>> 0 ? (block.high + 1) | 0 : block.high;
+}
+
+/** Puts RIP on instruction `index` of a block. @param r the register file */
+export function putRip(r: Int32Array, block: Block, index: number): void {
+  const low = (block.low + block.offsets[index]) | 0;
+  r[R_RIP] = low;
+  r[R_RIP + 1] = highOf(block, low);
+}

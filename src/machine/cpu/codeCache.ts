@@ -5,9 +5,10 @@
  * Invariants: every frame that holds bytes of a cached block has FRAME_CODE; a block in `byAddress` answers only in
  * its own mode and in the present epoch; the epoch changes with every flush, mode change and change of privilege.
  */
+import { join64 } from "../../paging/halves";
 import { FRAME_CODE, PAGE_SIZE } from "../memory";
 import { MODE_64, MODE_BITS } from "./attributes";
-import { type Block, NO_BLOCK } from "./block";
+import { type Block, NO_BLOCK, putRip } from "./block";
 import { Driver } from "./compile/driver";
 import { Epochs } from "./compile/epochs";
 import { instructionOf, type Region, writeRegion } from "./compile/region";
@@ -65,7 +66,7 @@ export class CodeCache {
   currentRip(): bigint {
     const { current, cpu } = this;
     if (current === NO_BLOCK) return cpu.rip;
-    return BigInt.asUintN(64, linear(current.low, current.high) + BigInt(current.offsets[cpu.index]));
+    return BigInt.asUintN(64, join64(current.low, current.high) + BigInt(current.offsets[cpu.index]));
   }
 
   /** Bytes of the running instruction. */
@@ -150,14 +151,14 @@ export class CodeCache {
 
   /** What begins at an address. */
   milestoneAt(low: number, high: number): string | undefined {
-    return this.milestones.size === 0 ? undefined : this.milestones.get(linear(low, high));
+    return this.milestones.size === 0 ? undefined : this.milestones.get(join64(low, high));
   }
 
   /** Forgets the blocks with an instruction byte at one of these linear addresses. */
   private dropAround(addresses: readonly bigint[]): void {
     for (const page of [...this.pages.values()]) {
       for (const block of [...page.blocks.values()]) {
-        const start = linear(block.low, block.high);
+        const start = join64(block.low, block.high);
         const end = start + BigInt(block.length);
         if (addresses.some((address) => address >= start && address < end)) this.drop(block);
       }
@@ -165,7 +166,7 @@ export class CodeCache {
   }
 
   hasBreakpoint(low: number, high: number): boolean {
-    return this.breakpoints.size > 0 && this.breakpoints.has(linear(low, high));
+    return this.breakpoints.size > 0 && this.breakpoints.has(join64(low, high));
   }
 
   /** The block at the present RIP. Faults as a fetch. */
@@ -218,7 +219,7 @@ export class CodeCache {
     const written = writeRegion(this.cpu, slot, seed, {
       find: (address) => {
         const other = page.blocks.get(Number(address & 0xfffn));
-        if (other === undefined || linear(other.low, other.high) !== address) return undefined;
+        if (other === undefined || join64(other.low, other.high) !== address) return undefined;
         // The frame may be mapped elsewhere too, and a jump lead there.
         if (other.low >>> 12 !== seed.low >>> 12 || other.high !== seed.high) return undefined;
         return other.runs >= WARM && other.region === undefined && this.mayCompile(other) ? other : undefined;
@@ -273,11 +274,7 @@ export class CodeCache {
     r[R_RIP + 1] = block.nextHigh;
     block.ops[index](cpu);
     if (!cpu.leave) return 0;
-    if (index < count - 1) {
-      const low = (block.low + block.offsets[index + 1]) | 0;
-      r[R_RIP] = low;
-      r[R_RIP + 1] = low >>> 0 < block.low >>> 0 ? (block.high + 1) | 0 : block.high;
-    }
+    if (index < count - 1) putRip(r, block, index + 1);
     return ~(left + count - 1 - index);
   }
 
@@ -408,9 +405,4 @@ function overlaps(block: Block, address: number, size: number): boolean {
   if (address < block.physical + inFirst && block.physical < address + size) return true;
   const inSecond = block.length - inFirst;
   return block.secondPage >= 0 && address < block.secondPage + inSecond && block.secondPage < address + size;
-}
-
-/** A linear address from its halves. */
-export function linear(low: number, high: number): bigint {
-  return (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
 }

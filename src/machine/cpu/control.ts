@@ -1,4 +1,5 @@
 /** Writes to control registers and EFER: what they check, what they flush (SDM vol. 3A, 2.5, 4.1.2, 4.10.4.1). */
+import { join64 } from "../../paging/halves";
 import { MODE_NAMES } from "../../paging/ranges";
 import { pdpteReserved } from "../../paging/walk";
 import { SEG_L, SEG_P, SEG_S, TR } from "./attributes";
@@ -114,7 +115,7 @@ export function loadPdptes(c: Cpu, table: number): void {
   for (let i = 0; i < 4; i++) {
     const [low, high] = [entries[2 * i], entries[2 * i + 1]];
     if ((low & 1) !== 0 && pdpteReserved(low, high, c.model.maxPhysicalBits)) {
-      const value = ((BigInt(high >>> 0) << 32n) | BigInt(low >>> 0)).toString(16);
+      const value = join64(low, high).toString(16);
       throw c.gp(`PDPTE ${i} at ${hex(table + 8 * i)} has a reserved bit set (0x${value})`);
     }
   }

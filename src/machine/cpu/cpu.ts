@@ -5,7 +5,9 @@
  * register, of EFER, of CS or of CPL goes through the methods of this class or of `control.ts` and `segments.ts`,
  * which keep `paging`, `mode` and the MMU's access bits true.
  */
+
 import { accessName, hex16 } from "../../paging/explain";
+import { join64 } from "../../paging/halves";
 import { ACCESS_AC, ACCESS_FETCH, ACCESS_USER, type PagingState } from "../../paging/state";
 import { errorCodeOf } from "../../paging/walk";
 import type { DataBreakpoints } from "../dataBreakpoints";
@@ -33,7 +35,7 @@ import {
   SEG_WRITABLE,
 } from "./attributes";
 import { NO_BLOCK } from "./block";
-import { CodeCache, linear } from "./codeCache";
+import { CodeCache } from "./codeCache";
 import { type CpuState, restoreCpu, saveCpu } from "./cpuState";
 import { CpuFault, GP, PAGE_FAULT, SS_FAULT, UD } from "./fault";
 import { KIND_EXPLICIT, materialize } from "./flags";
@@ -457,7 +459,7 @@ export class Cpu implements MmuHost, Snapshotable<CpuState> {
   }
 
   pageFault(low: number, high: number, access: number, cause: number): never {
-    this.cr2 = linear(low, high);
+    this.cr2 = join64(low, high);
     throw this.raise(PAGE_FAULT, errorCodeOf(this.paging, cause, access), () =>
       explainPageFault(this, low, high, access, cause),
     );
@@ -465,7 +467,7 @@ export class Cpu implements MmuHost, Snapshotable<CpuState> {
 
   nonCanonical(low: number, high: number, access: number): never {
     const stack = (access & ACCESS_FETCH) === 0 && stackReference(this, low, high);
-    const reason = `${accessName(access)} ${hex16(linear(low, high))}: the address is not canonical`;
+    const reason = `${accessName(access)} ${hex16(join64(low, high))}: the address is not canonical`;
     throw this.raise(stack ? SS_FAULT : GP, 0, reason);
   }
 
@@ -498,7 +500,7 @@ export class Cpu implements MmuHost, Snapshotable<CpuState> {
 
   staleUse(low: number, high: number, access: number, cachedPage: number, _cachedRights: number): void {
     if (!this.surroundings.wants("stale-tlb")) return;
-    const cause = this.surroundings.causeOfStale(linear(low, high));
+    const cause = this.surroundings.causeOfStale(join64(low, high));
     this.emit({
       event: "stale-tlb",
       ...this.here(),

@@ -3,7 +3,9 @@
  * immediates. Values of 8 and 16 bits are sign-extended int32; a 64-bit value is its low half, with the high half
  * in `r[R_HIGH]`.
  */
+
 import { type Instruction, MemorySizeExt, OpKind, Register } from "iced-x86";
+import { join64 } from "../../paging/halves";
 import type { Cpu } from "./cpu";
 import type { CpuModel } from "./model";
 import { CS, DS, FS, R_EA_HIGH, R_HIGH, R_SEGMENT_BASE } from "./registers";
@@ -80,7 +82,7 @@ export function immediateOf(instruction: Instruction, n: number): { low: number;
 
 /** Linear address behind an instruction, unsigned, as branch targets are. */
 export function nextAddress({ nextLow, nextHigh }: Site): bigint {
-  return (BigInt(nextHigh >>> 0) << 32n) | BigInt(nextLow >>> 0);
+  return join64(nextLow, nextHigh);
 }
 
 /** Number of a segment register, in encoding order. */

@@ -1,7 +1,8 @@
 /** What a page fault and the use of a stale translation say for themselves. */
+
 import { accessName, explainFault, hex16 } from "../../paging/explain";
+import { join64 } from "../../paging/halves";
 import { FAULT_NONE, type FaultCause, walkLinear } from "../../paging/walk";
-import { linear } from "./codeCache";
 import type { Cpu } from "./cpu";
 
 /** Why an access faulted, by a walk of the tables as they are now. */
@@ -16,7 +17,7 @@ export function explainPageFault(
   const found = walkLinear(paging, memory, low, high, access, mmu.check);
   if (found === cause) return explainFault(paging, mmu.check, low, high, access, namesOf(c));
   const now = found === FAULT_NONE ? "allow it" : "forbid it for another reason";
-  const address = hex16(linear(low, high));
+  const address = hex16(join64(low, high));
   return `${accessName(access)} ${address}: a cached translation forbids it, though the tables now ${now}`;
 }
 
@@ -29,7 +30,7 @@ export function describeStaleUse(
   cached: number,
 ): { address: bigint; cached: number; tables?: number; reason: string } {
   const { check } = c.mmu;
-  const address = linear(low, high);
+  const address = join64(low, high);
   const held = `the TLB still gives 0x${cached.toString(16)}`;
   if (check.fault !== FAULT_NONE) {
     const reason = `${explainFault(c.paging, check, low, high, access, namesOf(c))}; ${held}`;

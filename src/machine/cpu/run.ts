@@ -7,7 +7,7 @@
  */
 import { Decoder, DecoderOptions, Formatter, FormatterSyntax, Instruction } from "iced-x86";
 import { MODE_16, MODE_64, MODE_BITS } from "./attributes";
-import { NO_BLOCK } from "./block";
+import { NO_BLOCK, putRip } from "./block";
 import { HOT, URGENT } from "./codeCache";
 import type { Cpu } from "./cpu";
 import { deliver, TripleFault } from "./delivery";
@@ -82,7 +82,7 @@ function runBlocks(c: Cpu, limit: number, passBreakpoint: boolean): RunEnd | und
         ops[i](c);
         i++;
       } while (i < count && !c.leave);
-      if (i < ops.length) setRip(c, i);
+      if (i < ops.length) putRip(r, code.current, i);
       c.retired += i;
       c.index = 0;
       if (trapping) singleStepTrap(c);
@@ -103,14 +103,6 @@ function tellMilestone(c: Cpu, text: string): boolean {
   c.emit({ event: "milestone", ...c.here(), text });
   c.leave = false;
   return c.stopRequested;
-}
-
-/** Puts RIP on instruction `index` of the running block. */
-function setRip(c: Cpu, index: number): void {
-  const { current } = c.code;
-  const low = (current.low + current.offsets[index]) | 0;
-  c.r[R_RIP] = low;
-  c.r[R_RIP + 1] = low >>> 0 < current.low >>> 0 ? (current.high + 1) | 0 : current.high;
 }
 
 /** #DB after an instruction that began with TF set (SDM vol. 3B, 18.3.1.4). */
@@ -152,7 +144,7 @@ function settle(c: Cpu, thrown: unknown): RunEnd | undefined {
 function rewind(c: Cpu, complete: boolean): void {
   if (c.code.current === NO_BLOCK) return;
   const index = c.index + (complete ? 1 : 0);
-  setRip(c, index);
+  putRip(c.r, c.code.current, index);
   c.retired += index;
   c.index = 0;
   c.code.current = NO_BLOCK;

@@ -1,5 +1,7 @@
 /** Whether a linear address is one that the running instruction uses as its stack: #SS instead of #GP (SDM 6.15). */
+
 import { Decoder, DecoderOptions, Instruction, OpKind, Register } from "iced-x86";
+import { join64 } from "../../paging/halves";
 import { PAGE_SIZE } from "../memory";
 import { type Block, NO_BLOCK } from "./block";
 import type { Cpu } from "./cpu";
@@ -45,7 +47,7 @@ function instructionBytes(c: Cpu, block: Block): Uint8Array {
 
 /** Whether an address lies near the stack or frame pointer: where PUSH, POP, CALL, RET, ENTER and LEAVE access. */
 function implicitStack(c: Cpu, low: number, high: number): boolean {
-  const address = (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
+  const address = join64(low, high);
   return [RSP, RBP].some((register) => {
     const distance = BigInt.asIntN(64, address - c.getRegister(register));
     return distance > -64n && distance < 64n;

@@ -2,7 +2,9 @@
  * The simple translator: a closure for each instruction. Replaceable as a whole: `translateBlock` is all that the
  * code cache knows of it.
  */
+
 import { Code, Decoder, DecoderError, DecoderOptions, Instruction } from "iced-x86";
+import { join64 } from "../../paging/halves";
 import { PAGE_SIZE } from "../memory";
 import { MODE_16, MODE_64, MODE_BITS, MODE_NOT_FLAT, MODE_STACK16 } from "./attributes";
 import type { Block } from "./block";
@@ -54,7 +56,7 @@ function decodeRun(
   let nextHigh = high;
   let ended = true;
   try {
-    decoder.ip = (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
+    decoder.ip = join64(low, high);
     while (ops.length < limit) {
       const at = offsets[ops.length];
       ended = false;

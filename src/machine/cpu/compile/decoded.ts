@@ -1,6 +1,8 @@
 /** A block with its instructions decoded again: what code is made of. */
+
 import { Decoder, DecoderOptions, type Instruction } from "iced-x86";
-import type { Block } from "../block";
+import { join64 } from "../../../paging/halves";
+import { type Block, highOf } from "../block";
 import type { Cpu } from "../cpu";
 import type { Site } from "../operands";
 import { directTargets } from "./branches";
@@ -18,20 +20,15 @@ export function decode(c: Cpu, block: Block): Decoded {
   const bytes = c.memory.bytesInPage(block.physical, block.length);
   const decoder = new Decoder(64, bytes, DecoderOptions.None);
   try {
-    decoder.ip = addressOf(block.low, block.high);
+    decoder.ip = join64(block.low, block.high);
     const instructions = block.ops.map(() => decoder.decode());
     const last = instructions.length - 1;
     const site = siteOf(c, block, instructions[last], last);
-    const targets = block.ends ? directTargets(site) : [addressOf(block.nextLow, block.nextHigh)];
+    const targets = block.ends ? directTargets(site) : [join64(block.nextLow, block.nextHigh)];
     return { block, instructions, targets };
   } finally {
     decoder.free();
   }
-}
-
-/** A linear address from its halves, as branch targets are given: unsigned. */
-export function addressOf(low: number, high: number): bigint {
-  return (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
 }
 
 /** An instruction of a block. */
@@ -44,9 +41,9 @@ export function siteOf(c: Cpu, block: Block, instruction: Instruction, index: nu
     flat: true,
     stackSize: 8,
     low,
-    high: low >>> 0 < block.low >>> 0 ? (block.high + 1) | 0 : block.high,
+    high: highOf(block, low),
     nextLow,
-    nextHigh: nextLow >>> 0 < block.low >>> 0 ? (block.high + 1) | 0 : block.high,
+    nextHigh: highOf(block, nextLow),
     features: c.model.features,
     vendor: c.model.vendor,
   };

@@ -1,5 +1,7 @@
 /** Writes the function of a region: its blocks, how they lead to each other, and the copies of other blocks in them. */
+
 import { type Instruction, Mnemonic, Register } from "iced-x86";
+import { join64 } from "../../../paging/halves";
 import type { Block } from "../block";
 import type { Cpu } from "../cpu";
 import { isMemory, isRegister, type Site } from "../operands";
@@ -8,7 +10,7 @@ import { emitArithmetic, setsAllFlags } from "./arithmetic";
 import { body, I32, I64 } from "./assembler";
 import { emitBits } from "./bits";
 import { emitBranch } from "./branches";
-import { addressOf, type Decoded, decode, siteOf } from "./decoded";
+import { type Decoded, decode, siteOf } from "./decoded";
 import { BLOCK_BITS } from "./driver";
 import { Emitter } from "./emitter";
 import { ENTRY, LEFT, LOCAL_COUNTS, NEXT, stateOffset } from "./locals";
@@ -70,7 +72,7 @@ export class RegionWriter {
   ) {
     this.blocks = [...own];
     this.own = own.length;
-    this.indexes = new Map(own.map(({ block }, index) => [addressOf(block.low, block.high), index]));
+    this.indexes = new Map(own.map(({ block }, index) => [join64(block.low, block.high), index]));
   }
 
   /** The function's body. */
@@ -98,7 +100,7 @@ export class RegionWriter {
     const { code } = this.e;
     const { block, targets } = this.blocks[index];
     this.current = index;
-    const loops = targets?.includes(addressOf(block.low, block.high)) ?? false;
+    const loops = targets?.includes(join64(block.low, block.high)) ?? false;
     this.loop = loops ? code.depth : -1;
     if (loops) code.loop();
     this.e.beginBlock();
@@ -113,7 +115,7 @@ export class RegionWriter {
     const { block, instructions } = this.blocks[number];
     const count = instructions.length;
     code.get(LEFT).i32(count).op("i32_lt_s").if();
-    e.leaveForLook(addressOf(block.low, block.high));
+    e.leaveForLook(join64(block.low, block.high));
     code.op("end");
     code.get(LEFT).i32(count).op("i32_sub").set(LEFT);
     const needed = neededFlags(instructions);
@@ -124,7 +126,7 @@ export class RegionWriter {
       if (i === count - 1 && block.ends) this.end(site, returns);
       else if (!EMITTERS.some((emit) => emit(e, site))) e.closure();
     }
-    if (!block.ends) this.goTo(addressOf(block.nextLow, block.nextHigh), returns);
+    if (!block.ends) this.goTo(join64(block.nextLow, block.nextHigh), returns);
   }
 
   private end(site: Site, returns: Returns | undefined): void {

@@ -1,5 +1,7 @@
 /** Descriptor tables, task register, CPUID, MSRs, TLB and cache control, HLT, keys (SDM vol. 2). */
+
 import { Mnemonic } from "iced-x86";
+import { join64 } from "../../../paging/halves";
 import { LDTR, SEG_CODE, SEG_CONFORMING, SEG_S, SEG_WRITABLE, TR } from "../attributes";
 import { writeCr0 } from "../control";
 import type { Cpu } from "../cpu";
@@ -317,7 +319,7 @@ function invalidatePage(site: Site): Op {
     const high = c.r[R_EA_HIGH];
     c.mmu.flushAddress(c.mmu.pcid, low, high, true);
     if (c.wants("tlb-flush")) {
-      const at = (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
+      const at = join64(low, high);
       c.emit({ event: "tlb-flush", ...c.here(), cause: "invlpg", address: at, global: true });
     }
   };
