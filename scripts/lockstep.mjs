@@ -9,9 +9,10 @@ const USAGE = `npm run lockstep -- [--kernel VMLINUX] [options]
   --our-cpu MODEL   our machine's, where its name is another
   --cmdline TEXT    nokaslr
   --from SYMBOL     begin at the first entry of a function
-  --until SYMBOL    end at the return of a function, and compare page tables there; init_mem_mapping
+  --until SYMBOL    compare page tables at the return of a function, and end there if there were samples enough;
+                    init_mem_mapping
   --steps N         instructions compared one by one; 100000
-  --samples N       moments compared behind them; 1000
+  --samples N       moments compared behind them, at the least; 1000
   --differences N   answers of CPUID, RDMSR and IN that may differ until it ends; 1`;
 
 const OPTIONS = {

@@ -9,13 +9,19 @@ import { type ElfHeaders, ElfImage, EM_X86_64, ET_EXEC, parseElf } from "../symb
 import { Symbols } from "../symbols/symbols";
 import type { Domain } from "../xen/domain";
 import { type BzImage, isBzImage, parseBzImage } from "./bzImage";
+import {
+  type CompressedEntry,
+  checkAlignment,
+  enterCompressed,
+  isCompressedEntry,
+  loadCompressed,
+} from "./compressedLinux";
 import { bootElfEntry } from "./elfEntry";
 import { chooseEntry, type ElfEntry, type EntryMethod, type SupportedEntry } from "./entry";
 import { ImageError, UsageError } from "./errors";
 import { loadableSegments } from "./executable";
 import { Layout, type Placement } from "./layout";
 import { bootLinux64, type Linux64Options } from "./linux64";
-import { bootLinux64Compressed, checkAlignment, loadCompressed } from "./linux64Compressed";
 import { type LoadedImage, loadImage } from "./load";
 import { checkPhysicalBits, type E820Entry, type MemoryMap, parseE820, pcMemoryMap } from "./memoryMap";
 import { bootMultiboot, flatMultibootImage, multibootImage } from "./multiboot";
@@ -89,7 +95,7 @@ export function bootImage(bytes: Uint8Array, options: BootOptions = {}): Boot {
   const input = { cmdline, ...withRamdisk(initrd) };
   if (!isBzImage(bytes)) return bootElf(flatMultibootImage(bytes) ?? parseElf(bytes), wanted, options, input);
   const bzImage = parseBzImage(bytes);
-  if (wanted === "linux64-compressed") return bootCompressed(bzImage, options, input);
+  if (isCompressedEntry(wanted)) return bootCompressed(bzImage, wanted, options, input);
   const image = parseElf(decompressPayload(bzImage.payload));
   return bootElf(image, wanted === "auto" ? "linux64" : wanted, options, { ...input, bzImage });
 }
@@ -110,16 +116,21 @@ function bootElf(image: ElfImage, wanted: EntryMethod, options: BootOptions, inp
 }
 
 /** The decompressor of a bzImage runs; what it makes has names where it is known before where it will be. */
-function bootCompressed(bzImage: BzImage, options: BootOptions, input: Linux64Options): Boot {
+function bootCompressed(
+  bzImage: BzImage,
+  entry: CompressedEntry,
+  options: BootOptions,
+  input: Linux64Options,
+): Boot {
   const layout = new Layout(memoryMapOf(options, options.e820, DEFAULT_MEMORY));
-  const place = loadCompressed(layout, bzImage, options.load);
-  const start = bootLinux64Compressed(layout, bzImage, place, { ...input, bzImage });
+  const place = loadCompressed(layout, bzImage, entry, options.load);
+  const start = enterCompressed(layout, bzImage, entry, place, { ...input, bzImage });
   const known = /(^|\s)nokaslr(\s|$)/.test(input.cmdline);
   const image = (known && kernelInside(bzImage)) || new ElfImage(new Uint8Array(0), NO_KERNEL);
   const linked =
     known && image.segments.length > 0 ? loadableSegments(image)[0].physical : place.runtimeStart;
   const loaded = { image, delta: place.runtimeStart - linked };
-  return bootOf(layout, loaded, "linux64-compressed", start);
+  return bootOf(layout, loaded, entry, start);
 }
 
 /** Undefined where its compression is not supported: the kernel's own decompressor is who has to know it. */

@@ -23,7 +23,8 @@ export const BOOT_PARAMS_FIELDS = {
   e820_table: 0x2d0,
 } as const;
 
-const E820_ENTRY_SIZE = 20;
+/** struct boot_e820_entry: address, size, type. */
+export const E820_ENTRY_SIZE = 20;
 /** E820_MAX_ENTRIES_ZEROPAGE. */
 const E820_MAX_ENTRIES = 128;
 const BOOT_FLAG = 0xaa55;

@@ -1,5 +1,6 @@
 /** How an image is entered: what the user asked for, or the best of what the image offers. */
 import { type ElfImage, PT_LOAD } from "../symbols/elf";
+import { type CompressedEntry, isCompressedEntry } from "./compressedLinux";
 import { UsageError } from "./errors";
 import { hasMultibootHeader } from "./multiboot";
 import { pvhEntry } from "./pvh";
@@ -10,6 +11,10 @@ export const ENTRY_METHODS = [
   { name: "auto", description: "the best that the image offers" },
   { name: "pvh", description: "PVH: 32-bit protected mode, EBX = hvm_start_info" },
   { name: "linux64", description: "Linux's 64-bit entry: long mode, RSI = boot_params" },
+  {
+    name: "linux32-compressed",
+    description: "a bzImage's 32-bit entry, as its setup code leaves it: its own decompressor runs first",
+  },
   { name: "linux64-compressed", description: "a bzImage's 64-bit entry: its own decompressor runs first" },
   { name: "elf", description: "the ELF entry point without a boot protocol" },
   { name: "multiboot", description: "Multiboot 1: 32-bit protected mode, EBX = Multiboot information" },
@@ -19,7 +24,7 @@ export const ENTRY_METHODS = [
 export type EntryMethod = (typeof ENTRY_METHODS)[number]["name"];
 /** How an ELF file is entered where there is no hypervisor below it. */
 export type ElfEntry = "pvh" | "linux64" | "elf" | "multiboot";
-export type SupportedEntry = ElfEntry | "linux64-compressed" | "xen-pv";
+export type SupportedEntry = ElfEntry | CompressedEntry | "xen-pv";
 
 /** __START_KERNEL_map: where Linux on x86-64 is linked to. */
 const LINUX_KERNEL_MAP = 0xffffffff80000000n;
@@ -30,7 +35,7 @@ const LINUX_KERNEL_MAP = 0xffffffff80000000n;
  * @throws UsageError where the image has no such entry, ImageError where its notes are corrupt
  */
 export function chooseEntry(image: ElfImage, wanted: EntryMethod): ElfEntry | "xen-pv" {
-  if (wanted === "linux64-compressed") {
+  if (isCompressedEntry(wanted)) {
     throw new UsageError("only a bzImage has a decompressor to enter: use --entry linux64");
   }
   if (wanted !== "auto") return wanted;

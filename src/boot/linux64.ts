@@ -62,10 +62,35 @@ export function bootLinux64(layout: Layout, kernel: LoadedImage, options: Linux6
 }
 
 /**
- * Lays out what a kernel in memory is given.
+ * Lays out what a kernel in memory is given, and the page tables and the GDT that its loader uses.
  * @throws UsageError where things do not fit
  */
 export function enterLinux64(layout: Layout, kernel: Linux64Kernel, options: Linux64Options): StartState {
+  const { bootParams, cmdline } = writeBootData(layout, kernel, options);
+  const gdtr = buildBootGdt(layout, 64);
+  const gdt = Number(gdtr.base);
+  const cr3 = buildIdentityMap(layout, [
+    ...kernel.mapped,
+    bootParams,
+    cmdline,
+    { start: gdt, end: gdt + gdtr.limit + 1 },
+  ]);
+  return {
+    ...longModeState(kernel.entry, cr3, gdtr),
+    registers: { rsi: BigInt(bootParams.start) },
+  };
+}
+
+/**
+ * Puts boot_params, the command line and the RAM disk into memory.
+ * @returns where those are that every entry has mapped
+ * @throws UsageError where they do not fit
+ */
+export function writeBootData(
+  layout: Layout,
+  kernel: { readonly start: number; readonly size: number },
+  options: Linux64Options,
+): { bootParams: PhysicalRange; cmdline: PhysicalRange } {
   const { bzImage } = options;
   const limit = bzImage === undefined ? COMMAND_LINE_SIZE : bzImage.cmdlineSize + 1;
   const text = cString(options.cmdline, "the command line", limit);
@@ -81,17 +106,9 @@ export function enterLinux64(layout: Layout, kernel: Linux64Kernel, options: Lin
       ...(ramdisk === undefined ? {} : { ramdisk }),
     }),
   );
-  const gdtr = buildBootGdt(layout, 64);
-  const gdt = Number(gdtr.base);
-  const cr3 = buildIdentityMap(layout, [
-    ...kernel.mapped,
-    { start: bootParams, end: bootParams + BOOT_PARAMS_SIZE },
-    { start: cmdline, end: cmdline + text.length },
-    { start: gdt, end: gdt + gdtr.limit + 1 },
-  ]);
   return {
-    ...longModeState(kernel.entry, cr3, gdtr),
-    registers: { rsi: BigInt(bootParams) },
+    bootParams: { start: bootParams, end: bootParams + BOOT_PARAMS_SIZE },
+    cmdline: { start: cmdline, end: cmdline + text.length },
   };
 }
 

@@ -98,6 +98,49 @@ describe("a bzImage", () => {
   });
 });
 
+describe("the 32-bit entry of a bzImage", () => {
+  const entered = (options: BootOptions = {}, changes: Partial<BzImageToWrite> = {}) =>
+    bootImage(bzImage(changes), { entry: "linux32-compressed", ...options });
+
+  test("is the start of the protected-mode kernel at 1 MiB, with paging off and flat segments", () => {
+    const boot = entered({ cmdline: "nokaslr" });
+    expect(boot.entry).toBe("linux32-compressed");
+    expect(boot.start).toMatchObject({ rip: 0x100000n, cr0: 0x11, cr3: 0n, cr4: 0, efer: 0 });
+    expect(boot.start.registers).toEqual({ rsi: BigInt(BOOT_PARAMS) });
+    expect(boot.start.segments).toMatchObject({
+      cs: { selector: 0x10, base: 0n, limit: 0xffffffff },
+      ss: { selector: 0x18, base: 0n, limit: 0xffffffff },
+    });
+    const memory = memoryOf(boot);
+    expect(memory.read8(0x100200)).toBe(0xf4);
+    expect(memory.read32(BOOT_PARAMS + SETUP_HEADER.code32_start)).toBe(0x100000);
+    expect(textAt(memory, 0x20000)).toBe("nokaslr");
+    expect(placed(boot, "protected-mode kernel").start).toBe(0x100000);
+    expect(placed(boot, "kernel (init_size)")).toEqual({ start: 0x1000000, end: 0x1800000 });
+  });
+
+  test("of a kernel that prefers a lower address goes on at the next multiple of its alignment", () => {
+    const boot = entered({}, { prefAddress: 0 });
+    expect(placed(boot, "kernel (init_size)")).toEqual({ start: 0x200000, end: 0xa00000 });
+  });
+
+  test("is loaded elsewhere where it is asked to, below 4 GiB", () => {
+    expect(entered({ load: 0x1000000 }).start.rip).toBe(0x1000000n);
+    expect(() => entered({ load: 0x1100000 })).toThrow(/multiples of 2 MiB/);
+    expect(() => entered({ memory: 8 * GIB, load: 5 * GIB })).toThrow(/ends above what its loader reaches/);
+    expect(() => entered({}, { relocatable: false, prefAddress: 0x2000000 })).not.toThrow();
+    expect(() => entered({ load: 0x1000000 }, { relocatable: false })).toThrow(/loaded at 1 MiB only/);
+  });
+
+  test("needs memory for all of init_size", () => {
+    expect(() => entered({ memory: 20 * MIB })).toThrow(UsageError);
+  });
+
+  test("is no entry of an ELF file", () => {
+    expect(() => bootImage(VMLINUX, { entry: "linux32-compressed" })).toThrow(/only a bzImage/);
+  });
+});
+
 test("a vmlinux is moved by multiples of its segments' alignment only", () => {
   const segments = [
     { virtualAddress: KERNEL_MAP + 0x1000000n, physicalAddress: 0x1000000n, bytes: HALT, align: 0x200000 },

@@ -18,6 +18,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 test.each([
   ["auto", "0x1000000"],
   ["linux64-compressed", "0x1000200"],
+  ["linux32-compressed", "0x100000"],
 ])("a bzImage is launched like any program, by the entry %s", async (entry, rip) => {
   client = new DapClient();
   expect((await client.start({ program, entry })).reason).toBe("entry");

@@ -1,13 +1,22 @@
 /**
- * Linux from its PVH entry to the return of init_mem_mapping: its page tables on our machine are those that it makes in
+ * Linux from its entry to the return of init_mem_mapping: its page tables on our machine are those that it makes in
  * QEMU, page by page. Against recordings where the kernel that they were made of is in the cache, and against QEMU
  * itself with the kernels that are there.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, describe, expect, test } from "vitest";
-import { findKernel, type Kernel, kernelCache, readKernel, vmlinuxPaths } from "../support/linux/kernels";
-import { recordLinux } from "../support/linux/record";
+import {
+  bzImageOf,
+  findKernel,
+  type Kernel,
+  kernelCache,
+  readKernel,
+  vmlinuxOf,
+  vmlinuxPaths,
+} from "../support/linux/kernels";
+import { type BzImageStart, bootOf } from "../support/linux/ourBoot";
+import { recordBoot, recordLinux } from "../support/linux/record";
 import { MOMENTS, type Moment, type Recording } from "../support/linux/recording";
 import { recordOurs } from "../support/linux/recordOurs";
 import { qemuMissing } from "../support/qemu/qemuMachine";
@@ -20,6 +29,7 @@ const OUR_CPUS: Readonly<Record<string, string>> = {
   qemu64: "qemu64",
   // A TCG CPU is AMD's with 40 physical bits.
   "max,la57=off": "amd,phys-bits=40,-la57",
+  max: "amd,phys-bits=40",
 };
 
 /** RFLAGS but for the status flags, which the last instruction may have left undefined. */
@@ -29,11 +39,29 @@ const recordings = readdirSync(FOLDER)
   .filter((name) => name.endsWith(".json"))
   .map((name) => ({ name, recording: JSON.parse(readFileSync(new URL(name, FOLDER), "utf8")) as Recording }));
 
-function compare(kernel: Kernel, recording: Recording): void {
-  const { memory, cpu, cmdline, lowMemory } = recording.origin;
-  const ours = recordOurs(kernel, { memory, cmdline, cpu: OUR_CPUS[cpu] });
+/** How a recording's start is ours. @param bzImage path of the kernel's, where that was started */
+function compareRecording(kernel: Kernel, recording: Recording, bzImage?: string): void {
+  const { origin, handedOver } = recording;
+  const { memory, cpu, cmdline } = origin;
+  const start: BzImageStart | undefined =
+    bzImage === undefined || handedOver === undefined
+      ? undefined
+      : { entry: "linux32-compressed", bzImage, bootParams: Number(handedOver.bootParams) };
+  const ours = recordOurs(kernel, { memory, cmdline, cpu: OUR_CPUS[cpu], ...(start && { start }) });
+  expect.soft(ours.handedOver, "boot_params").toEqual(handedOver);
+  compare(ours, recording, origin);
+}
+
+type Recorded = Pick<Recording, "moments" | "faults">;
+
+function compare(
+  ours: Recorded,
+  recording: Recorded,
+  { cpu, lowMemory }: Pick<Recording["origin"], "cpu" | "lowMemory">,
+): void {
   for (const name of MOMENTS) {
     const [mine, theirs] = [ours.moments[name], recording.moments[name]];
+    expect.soft(mine.mode, `${name}: paging mode`).toBe(theirs.mode);
     expect.soft(mine.rows, `${name}: leaf rows`).toEqual(theirs.rows);
     expect.soft(mine.leafPages, `${name}: leaf pages`).toEqual(theirs.leafPages);
     expect.soft(mine.counts, `${name}: calls`).toEqual(theirs.counts);
@@ -72,22 +100,47 @@ describe("Linux makes the page tables that were recorded in QEMU", () => {
       if (of !== origin.kernel) kernel = findKernel(origin.kernel, origin.buildId);
       of = origin.kernel;
       if (typeof kernel === "string") skip(kernel);
-      else compare(kernel, recording);
+      else if (origin.start === "pvh") compareRecording(kernel, recording);
+      else {
+        const bzImage = bzImageOf(kernel);
+        if (bzImage === undefined) skip(`the bzImage of ${origin.kernel} was not fetched with it`);
+        compareRecording(kernel, recording, bzImage);
+      }
     });
   }
 });
 
 describe("Linux makes the page tables on both machines now", () => {
   const paths = vmlinuxPaths();
+  const none = `no vmlinux is in ${kernelCache()}: npm run kernels -- --debug fetches one`;
+  const options = { memory: "3G", cpu: "qemu64", cmdline: "nokaslr quiet" };
+
   for (const path of paths.length === 0 ? ["any kernel"] : paths) {
     test(path, { timeout: TIMEOUT }, async ({ skip }) => {
-      if (paths.length === 0)
-        skip(`no vmlinux is in ${kernelCache()}: npm run kernels -- --debug fetches one`);
-      const missing = qemuMissing();
-      if (missing !== undefined) skip(missing);
+      const reason = paths.length === 0 ? none : qemuMissing();
+      if (reason !== undefined) skip(reason);
       const kernel = readKernel(path);
-      const options = { memory: "3G", cpu: "qemu64", cmdline: "nokaslr quiet", wipe: true };
-      compare(kernel, await recordLinux(kernel, options));
+      compareRecording(kernel, await recordLinux(kernel, { ...options, wipe: true }));
     });
   }
+
+  // Our start state in QEMU, without firmware.
+  test.for([
+    ["linux64", "qemu64"],
+    ["linux64", "max"],
+    ["linux64-compressed", "qemu64"],
+    // The decompressor goes over to 5-level paging.
+    ["linux64-compressed", "max"],
+  ] as const)("by the entry %s, CPU %s", { timeout: TIMEOUT }, async ([entry, cpu], { skip }) => {
+    const path = vmlinuxOf("cloud-amd64") ?? paths[0];
+    const reason = path === undefined ? none : qemuMissing();
+    if (reason !== undefined) skip(reason);
+    const kernel = readKernel(path);
+    const bzImage = bzImageOf(kernel);
+    if (bzImage === undefined) return skip(`the bzImage of ${path} was not fetched with it`);
+    const start = entry === "linux64" ? { entry } : { entry, bzImage };
+    const ours = { ...options, cpu: OUR_CPUS[cpu], start };
+    const theirs = await recordBoot(kernel, bootOf(kernel, ours), { ...options, cpu });
+    compare(recordOurs(kernel, ours), theirs, { cpu, lowMemory: "wiped" });
+  });
 });

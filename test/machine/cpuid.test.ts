@@ -146,6 +146,17 @@ describe("CPUID", () => {
     }
   });
 
+  it("a leaf behind the maximum has the data of the highest basic leaf on Intel's, zeros on AMD's", () => {
+    const last = answer("max,+xsave", 0xd);
+    for (const leaf of [0xe, 0x3fffffff, 0x40000100, 0x4fffffff, 0x80000009, 0xffffffff]) {
+      expect(answer("max,+xsave", leaf)).toEqual(last);
+      expect(answer("amd,+xsave", leaf)).toEqual([0, 0, 0, 0]);
+    }
+    expect(answer("max,+xsave,-hypervisor", 0x40000000)).toEqual(last);
+    // The subleaf is asked of that leaf.
+    expect(answer("max,+xsave", 0xe, 1)).toEqual(answer("max,+xsave", 0xd, 1));
+  });
+
   it("leaf 80000008H tells physical and linear address bits", () => {
     expect(answer("max,phys-bits=39", 0x80000008)[0]).toBe(39 | (57 << 8));
     expect(answer("amd,-la57", 0x80000008)[0]).toBe(48 | (48 << 8));

@@ -36,17 +36,19 @@ export interface CpuidState {
 
 /**
  * Answers CPUID. Allocates nothing.
- * @param leaf EAX, unsigned
+ * @param asked EAX, unsigned
  * @param subleaf ECX, unsigned
  * @param out receives EAX EBX ECX EDX
  */
 export function cpuid(
   model: CpuModel,
-  leaf: number,
+  asked: number,
   subleaf: number,
   state: CpuidState,
   out: Int32Array,
 ): void {
+  // Intel's answer any other leaf with the data of the highest basic one (SDM vol. 2, CPUID, "Information Returned").
+  const leaf = model.vendor === "AuthenticAMD" || hasLeaf(model, asked) ? asked : MAX_BASIC;
   out.fill(0);
   for (const { name, leaf: its, subleaf: sub, register, bit } of FEATURES) {
     if (its === leaf && sub === (leaf === 7 ? subleaf : 0) && model.features[name]) out[register] |= 1 << bit;
@@ -57,6 +59,11 @@ export function cpuid(
   else if (leaf >= 0x80000000) fillExtended(model, leaf, state, out);
   else if (leaf === HYPERVISOR_BASE) fillHypervisor(model, out);
   else fillBasic(model, leaf, subleaf, state, out);
+}
+
+function hasLeaf(model: CpuModel, leaf: number): boolean {
+  if (leaf >= 0x80000000) return leaf <= model.maxExtended;
+  return leaf <= MAX_BASIC || (leaf >>> 8 === HYPERVISOR_BASE >>> 8 && model.features.hypervisor);
 }
 
 function fillBasic(model: CpuModel, leaf: number, subleaf: number, state: CpuidState, out: Int32Array): void {

@@ -1,5 +1,5 @@
 /** What the scripts around Linux use. */
 export { qemuMissing } from "../qemu/qemuMachine";
-export { readKernel, vmlinuxPaths } from "./kernels";
+export { bzImageOf, readKernel, vmlinuxPaths } from "./kernels";
 export { recordLinux } from "./record";
 export { recordingText } from "./recording";

@@ -1,7 +1,7 @@
 /** The kernels that `npm run kernels` has fetched, where they are. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { type ElfImage, parseElf } from "../../../src/symbols/elf";
 
 /** NT_GNU_BUILD_ID. */
@@ -68,6 +68,13 @@ export function vmlinuxPaths(): string[] {
     const names = readdirSync(folder).filter((name) => name.startsWith("vmlinux-"));
     return names.sort().map((name) => join(folder, name));
   });
+}
+
+/** The bzImage that was fetched with a kernel; undefined where there is none. */
+export function bzImageOf({ path }: Kernel): string | undefined {
+  const name = basename(path).replace("vmlinux-", "vmlinuz-");
+  const beside = join(dirname(path), "..", "..", "..", "..", "boot", name);
+  return existsSync(beside) ? beside : undefined;
 }
 
 /** A fetched kernel by its file's name and build-id, or why there is none. */

@@ -1,5 +1,7 @@
-/** Boots a kernel in QEMU through its PVH note and records its page tables at the moments of `MOMENTS`. */
+/** Boots a kernel in QEMU and records its page tables at the moments of `MOMENTS`. */
 import { basename } from "node:path";
+import type { Boot } from "../../../src/boot/boot";
+import { BOOT_PARAMS_SIZE } from "../../../src/boot/bootParams";
 import { pvhEntry } from "../../../src/boot/pvh";
 import { Symbols } from "../../../src/symbols/symbols";
 import type { GdbRemote, RemoteRegisters } from "../qemu/gdbRemote";
@@ -9,13 +11,15 @@ import { describeTables } from "./describeTables";
 import type { Kernel } from "./kernels";
 import {
   COUNTED,
+  e820Of,
   type Fault,
+  type HandedOver,
   type Moment,
   type MomentName,
   RECORDED_REGISTERS,
   type Recording,
 } from "./recording";
-import { wipeLowMemory } from "./wipeLow";
+import { wipeForBzImage, wipeForPvh } from "./wipeLow";
 
 export interface RecordOptions {
   /** As QEMU reads them. */
@@ -24,7 +28,12 @@ export interface RecordOptions {
   readonly cmdline: string;
   /** Whether memory below 1 MiB is wiped at the entry. */
   readonly wipe: boolean;
+  /** The kernel's bzImage, for firmware to start; without one the kernel is entered by its PVH note. */
+  readonly bzImage?: string;
 }
+
+/** The 32-bit entry of a bzImage, where QEMU's loader puts it. */
+const ENTRY_32 = 0x100000n;
 
 /** __START_KERNEL_map: where Linux for x86-64 maps physical 0 (Documentation/arch/x86/x86_64/mm.rst). */
 const KERNEL_MAP = 0xffffffff80000000n;
@@ -36,26 +45,56 @@ const hex = (value: bigint) => `0x${value.toString(16)}`;
 
 /** @throws RemoteError; Error where the kernel has no PVH note or lacks a symbol */
 export async function recordLinux(kernel: Kernel, options: RecordOptions): Promise<Recording> {
-  const entry = pvhEntry(kernel.image);
+  const { memory, cpu, cmdline, wipe, bzImage } = options;
+  const entry = bzImage === undefined ? pvhEntry(kernel.image) : ENTRY_32;
   if (entry === undefined) throw new Error(`${kernel.path} has no PVH note`);
-  const qemu = await QemuMachine.start({ kernel: kernel.path, ...options });
+  const qemu = await QemuMachine.start({ kernel: bzImage ?? kernel.path, memory, cpu, cmdline });
   try {
     const recorder = new Recorder(qemu.gdb, kernel);
-    const { rbx } = await recorder.runTo(entry, true);
-    if (options.wipe) await wipeLowMemory(qemu, Number(rbx));
+    const { rbx, rsi } = await recorder.runTo(entry, true);
+    let handedOver: HandedOver | undefined;
+    if (bzImage !== undefined) handedOver = await handOver(qemu, Number(rsi), wipe);
+    else if (wipe) await wipeForPvh(qemu, Number(rbx));
     const moments = await recorder.moments();
-    const { memory, cpu, cmdline, wipe } = options;
     const origin = {
       kernel: basename(kernel.path),
       buildId: kernel.buildId,
       qemu: await qemu.qmp.version(),
       ...{ memory, cpu, cmdline },
+      start: bzImage === undefined ? ("pvh" as const) : ("bzimage" as const),
       lowMemory: wipe ? ("wiped" as const) : ("firmware" as const),
     };
-    return { origin, moments, faults: recorder.faults };
+    return { origin, ...(handedOver === undefined ? {} : { handedOver }), moments, faults: recorder.faults };
   } finally {
     await qemu.stop();
   }
+}
+
+/**
+ * Records a boot of ours in QEMU, from the same start state: no firmware runs.
+ * @param options as QEMU reads them
+ * @throws RemoteError; RangeError where QEMU cannot be brought to the start state
+ */
+export async function recordBoot(
+  kernel: Kernel,
+  boot: Boot,
+  options: { readonly memory: string; readonly cpu: string },
+): Promise<Pick<Recording, "moments" | "faults">> {
+  const qemu = await QemuMachine.startBoot(boot, options);
+  try {
+    const recorder = new Recorder(qemu.gdb, kernel);
+    await recorder.runTo(boot.start.rip, true);
+    return { moments: await recorder.moments(), faults: recorder.faults };
+  } finally {
+    await qemu.stop();
+  }
+}
+
+async function handOver(qemu: QemuMachine, address: number, wipe: boolean): Promise<HandedOver> {
+  const params = wipe
+    ? await wipeForBzImage(qemu, address)
+    : await qemu.gdb.readPhysical(address, BOOT_PARAMS_SIZE);
+  return { bootParams: hex(BigInt(address)), e820: e820Of(params) };
 }
 
 class Recorder {
@@ -71,8 +110,10 @@ class Recorder {
   }
 
   async moments(): Promise<Record<MomentName, Moment>> {
-    // The PVH entry goes on at startup_64 where it lies physically.
-    const start = await this.at(await this.runTo(this.addressOf("startup_64") - KERNEL_MAP));
+    // Where it lies physically it is the 64-bit entry, and where the PVH entry and decompressors go on.
+    const physical = this.addressOf("startup_64") - KERNEL_MAP;
+    const entry = await this.gdb.registers();
+    const start = await this.at(entry.rip === physical ? entry : await this.runTo(physical));
     for (const name of [EXCEPTION_HANDLER, ...COUNTED]) await this.gdb.setBreakpoint(this.addressOf(name));
     const first = await this.at(await this.runTo(this.addressOf("x86_64_start_kernel")));
     const registers = await this.runTo(this.addressOf("init_mem_mapping"));
@@ -98,7 +139,7 @@ class Recorder {
         await gdb.removeBreakpoint(address);
         return registers;
       }
-      if (fresh) throw new Error(`the kernel did not come to its PVH entry ${hex(address)}`);
+      if (fresh) throw new Error(`the kernel did not come to its entry ${hex(address)}`);
       await this.count(registers);
     }
   }

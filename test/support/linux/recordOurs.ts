@@ -1,5 +1,6 @@
 /** The same moments as `record.ts` takes of QEMU, of our machine. */
 
+import { BOOT_PARAMS_SIZE } from "../../../src/boot/bootParams";
 import { PAGE_FAULT } from "../../../src/machine/cpu/fault";
 import type { MachineEvent } from "../../../src/machine/events";
 import { findRegister } from "../../../src/target/registers";
@@ -7,19 +8,35 @@ import type { Target } from "../../../src/target/target";
 import { describeTables } from "./describeTables";
 import type { Kernel } from "./kernels";
 import { type OurBootOptions, ourBoot } from "./ourBoot";
-import { COUNTED, type Fault, type Moment, RECORDED_REGISTERS, type Recording } from "./recording";
+import {
+  COUNTED,
+  e820Of,
+  type Fault,
+  type HandedOver,
+  type Moment,
+  RECORDED_REGISTERS,
+  type Recording,
+} from "./recording";
 
 const KERNEL_MAP = 0xffffffff80000000n;
 const RSP = 4;
-/** Some 40 million with 4 GiB; what comes not within this does not come. */
+const RSI = 6;
+/** Some 40 million with 4 GiB, or 5 billion where it decompresses itself; what comes not within this does not come. */
 const MOST_INSTRUCTIONS = 400_000_000;
+const MOST_TO_DECOMPRESS = 20_000_000_000;
 
 const hex = (value: bigint | number) => `0x${value.toString(16)}`;
 
 /** @throws Error where the kernel does not come to one of the moments; it says how far it came */
-export function recordOurs(kernel: Kernel, options: OurBootOptions): Pick<Recording, "moments" | "faults"> {
+export function recordOurs(
+  kernel: Kernel,
+  options: OurBootOptions,
+): Pick<Recording, "handedOver" | "moments" | "faults"> {
+  const { entry } = options.start ?? { entry: "pvh" };
   const run = new OurRun(ourBoot(kernel, options));
-  const start = run.to("startup_64", run.addressOf("startup_64") - KERNEL_MAP);
+  const handed = entry === "pvh" ? {} : { handedOver: run.handedOver() };
+  const most = entry.endsWith("-compressed") ? MOST_TO_DECOMPRESS : MOST_INSTRUCTIONS;
+  const start = run.to("startup_64", run.addressOf("startup_64") - KERNEL_MAP, most);
   run.counting = true;
   const first = run.to("x86_64_start_kernel", run.addressOf("x86_64_start_kernel"));
   const called = run.to("init_mem_mapping", run.addressOf("init_mem_mapping"));
@@ -30,7 +47,7 @@ export function recordOurs(kernel: Kernel, options: OurBootOptions): Pick<Record
     init_mem_mapping: called,
     "return:init_mem_mapping": returned,
   };
-  return { moments, faults: run.faults };
+  return { ...handed, moments, faults: run.faults };
 }
 
 class OurRun {
@@ -59,11 +76,22 @@ class OurRun {
     return Buffer.from(bytes).readBigUInt64LE();
   }
 
-  to(what: string, address: bigint): Moment {
+  /** At the entry of a boot protocol of Linux. */
+  handedOver(): HandedOver {
+    const { cpu, memory } = this.target.machine;
+    const address = cpu.getRegister(RSI);
+    return {
+      bootParams: hex(address),
+      e820: e820Of(memory.readBytes(Number(address), BOOT_PARAMS_SIZE)),
+    };
+  }
+
+  to(what: string, address: bigint, most = MOST_INSTRUCTIONS): Moment {
     const { machine, places } = this.target;
+    if (machine.instructions === 0 && machine.cpu.rip === address) return this.moment();
     const counted = new Map(this.counting ? COUNTED.map((name) => [this.addressOf(name), name]) : []);
     machine.setBreakpoints([address, ...counted.keys()]);
-    const limit = machine.instructions + MOST_INSTRUCTIONS;
+    const limit = machine.instructions + most;
     for (;;) {
       const result = machine.run(limit - machine.instructions);
       const { rip } = machine.cpu;

@@ -1,6 +1,7 @@
 /**
  * Our machine and QEMU over the same kernel, side by side from its PVH entry on: at first each instruction is
- * compared, then moments all over the rest of the run.
+ * compared, then moments all over the rest of the run, and page tables at its end; further moments behind that, where
+ * there were too few before.
  *
  * Where answers depend on time (RDTSC, the 8254), both go on with QEMU's; where an instruction leaves flags undefined,
  * too. Those moments are reached by breakpoints that both sides have at all times, so that they stop at the same
@@ -9,7 +10,7 @@
 import { pvhEntry } from "../../../src/boot/pvh";
 import { type DescribedTables, describeTables } from "../linux/describeTables";
 import type { Kernel } from "../linux/kernels";
-import { wipeLowMemory } from "../linux/wipeLow";
+import { wipeForPvh } from "../linux/wipeLow";
 import { QemuMachine } from "../qemu/qemuMachine";
 import { looking, pagingStateOf } from "../qemu/remoteMemory";
 import { Entered, functionsOf, type KernelFunction } from "./functions";
@@ -30,7 +31,7 @@ export interface LockstepOptions {
   readonly samples: number;
   /** Symbol whose first entry is gone to before instructions are compared one by one; the PVH entry unless given. */
   readonly from?: string;
-  /** Function whose return ends it; page tables are compared there. */
+  /** Function at whose return page tables are compared, and which ends it where there were samples enough. */
   readonly until: string;
   /** Differences of single answers (CPUID, RDMSR, IN) after which it ends; both go on with QEMU's until then. */
   readonly differences: number;
@@ -85,7 +86,7 @@ export async function lockstep(
     await qemu.gdb.setBreakpoint(entry);
     await qemu.gdb.continueHere();
     await qemu.gdb.removeBreakpoint(entry);
-    await wipeLowMemory(qemu, Number((await qemu.gdb.registers()).rbx));
+    await wipeForPvh(qemu, Number((await qemu.gdb.registers()).rbx));
     return await new Lockstep(kernel, ours, qemu, options, report).run();
   } finally {
     await qemu.stop();
@@ -127,6 +128,7 @@ class Lockstep {
       await this.stepAll();
       await this.sampleAll();
       await this.compareTables();
+      while (this.sampling) await this.sample();
     } catch (error) {
       if (!(error instanceof Finished) && !(error instanceof EndError)) throw error;
       if (error instanceof EndError) this.find("the end", this.ours.cpu.rip, this.text(), error.message);
@@ -364,8 +366,11 @@ class Lockstep {
     const { cpu, code } = this.ours;
     const [rip, bitness] = [cpu.rip, this.bitness];
     const [rax, rcx, rdx] = [0, 1, 2].map((register) => hex(cpu.getRegister(register) & 0xffffffffn));
-    const asked = kind === "question" ? ` (eax ${rax}, ecx ${rcx}, edx ${rdx})` : "";
-    return () => `${textOf(code, rip, bitness)}${asked}`;
+    return () => {
+      const text = textOf(code, rip, bitness);
+      if (kind !== "question") return text;
+      return text.startsWith("in ") ? `${text} (edx ${rdx})` : `${text} (eax ${rax}, ecx ${rcx})`;
+    };
   }
 
   private text(): string {
