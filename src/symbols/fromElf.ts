@@ -49,7 +49,7 @@ export function partsOf(image: ElfImage, debugFile: ElfImage | undefined): FileP
   const hasFrames = hasContents(dwarf, ".debug_frame") || hasContents(image, EH_FRAME) || orc !== undefined;
   const ehFrame = image.section(EH_FRAME)?.address ?? 0n;
   return {
-    segments: segmentsOf(image),
+    segments: segmentsOf(image, guarded),
     sections: loadedSections(image, debugFile),
     lines: new DwarfLines(units),
     debug:
@@ -101,13 +101,14 @@ function orcFrames(image: ElfImage): OrcFrames | undefined {
   });
 }
 
-function segmentsOf(image: ElfImage): LinkedSegment[] {
+function segmentsOf(image: ElfImage, guarded: <T>(read: () => T) => T | undefined): LinkedSegment[] {
   return image.segments
     .filter((segment) => segment.type === PT_LOAD)
-    .map(({ virtualAddress, physicalAddress, memorySize }) => ({
-      linear: virtualAddress,
-      physical: physicalAddress,
-      size: BigInt(memorySize),
+    .map((segment) => ({
+      linear: segment.virtualAddress,
+      physical: segment.physicalAddress,
+      size: BigInt(segment.memorySize),
+      contents: () => guarded(() => image.segmentData(segment)),
     }));
 }
 

@@ -21,6 +21,8 @@ export interface LinkedSegment {
   readonly physical: bigint;
   /** p_memsz. */
   readonly size: bigint;
+  /** What the file holds of it, p_filesz bytes; undefined where that cannot be read. */
+  contents?(): Uint8Array | undefined;
 }
 
 /** A section that occupies memory (SHF_ALLOC). */
@@ -149,6 +151,18 @@ export class Symbols {
     if (segment === undefined) return undefined;
     const physical = Number(linked - segment.linear + segment.physical + this.loadDelta);
     return this.parts.machine === undefined ? physical : this.parts.machine.machineOf(physical);
+  }
+
+  /**
+   * The bytes at a linked linear address as the file has them: before they are in memory, and unpatched.
+   * @returns undefined where the file does not have all of them
+   */
+  contentsAt(linked: bigint, length: number): Uint8Array | undefined {
+    const segment = this.segments.find(({ linear, size }) => linked >= linear && linked < linear + size);
+    if (segment === undefined) return undefined;
+    const at = Number(linked - segment.linear);
+    const bytes = segment.contents?.()?.subarray(at, at + length);
+    return bytes?.length === length ? bytes : undefined;
   }
 
   /** What of the symbols and debugging information could not be read so far; a sentence each. */

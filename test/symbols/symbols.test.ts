@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { parseElf } from "../../src/symbols/elf";
+import { PT_LOAD, parseElf } from "../../src/symbols/elf";
 import { ElfSymbols } from "../../src/symbols/elfSymbols";
 import { Symbols } from "../../src/symbols/symbols";
 import { readImage } from "./fixtures";
@@ -185,6 +185,21 @@ describe("symbols of a loaded image", () => {
   });
 });
 
+test("the contents of an image are those of its file, where the file has them", () => {
+  const elf = parseElf(readImage("dwarf5"));
+  const symbols = Symbols.fromElf(elf, { loadDelta: 0x1000 });
+  const text = elf.section(".text")!;
+  expect(symbols.contentsAt(text.address, text.size)).toEqual(elf.dataOf(text));
+  expect(symbols.contentsAt(text.address + 1n, 4)).toEqual(elf.dataOf(text).subarray(1, 5));
+  const loaded = elf.segments.filter(({ type }) => type === PT_LOAD);
+  for (const { virtualAddress, fileSize, memorySize } of loaded) {
+    const end = virtualAddress + BigInt(fileSize);
+    expect(symbols.contentsAt(end - 1n, 1)).toHaveLength(1);
+    expect(symbols.contentsAt(end - 1n, 2)).toBeUndefined();
+    expect(symbols.contentsAt(virtualAddress + BigInt(memorySize) + 0x100000n, 1)).toBeUndefined();
+  }
+});
+
 describe("a higher-half kernel with per-CPU data linked at 0", () => {
   const symbols = new Symbols({
     symbols: symbolTable([
@@ -201,6 +216,10 @@ describe("a higher-half kernel with per-CPU data linked at 0", () => {
   test("does not name low linear addresses after per-CPU offsets", () => {
     expect(symbols.nameOf(0x1000n)).toBeUndefined();
     expect(symbols.nameOf(0x1000010n)).toEqual({ name: "kernel_entry", offset: 16 });
+  });
+
+  test("has no contents of segments that nobody read", () => {
+    expect(symbols.contentsAt(0xffffffff81000000n, 1)).toBeUndefined();
   });
 
   test("names the template by its physical address", () => {

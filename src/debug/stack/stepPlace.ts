@@ -130,13 +130,12 @@ export function bodyOf(target: Target, low: bigint): bigint | undefined {
 }
 
 /**
- * Whether code runs from one address to another without a branch: a compiler may put a path that is not taken before
- * the prologue, and a breakpoint there would never be met.
+ * Whether code, as linked, runs from one address to another without a branch: a compiler may put a path that is not
+ * taken before the prologue, and a breakpoint there would never be met. Memory may not have that code yet.
  */
 function runsThrough(target: Target, from: bigint, to: bigint): boolean {
-  const physical = target.symbols.physicalOf(from);
-  if (physical === undefined) return false;
-  const bytes = target.memory.readBytes(physical, Number(to - from));
+  const bytes = target.symbols.contentsAt(from, Number(to - from));
+  if (bytes === undefined) return false;
   const decoder = new Decoder(target.symbols.debug?.addressSize === 4 ? 32 : 64, bytes, DecoderOptions.None);
   const instruction = new Instruction();
   try {

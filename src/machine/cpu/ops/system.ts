@@ -304,7 +304,11 @@ function readTimeStamp(withAux: boolean): () => Op {
       r[2 * RDX] = Math.floor(now / 2 ** 32);
       r[2 * RDX + 1] = 0;
     } else setEdxEax(c, timeStamp(c));
-    if (withAux) c.setRegister(RCX, readMsrValue(c, MSR_TSC_AUX) & 0xffffffffn);
+    if (withAux) {
+      // It holds 32 bits.
+      r[2 * RCX] = Number(readMsrValue(c, MSR_TSC_AUX)) | 0;
+      r[2 * RCX + 1] = 0;
+    }
   };
 }
 
