@@ -1,9 +1,10 @@
 /**
- * What is shown in place of a source file that is not on this machine: the disassembly of the function, with the
- * lines that it comes from, and how the sources can be found. A listing is a text with a number, as the protocol has it
- * (`sourceReference`); a function whose code was changed since gets another.
+ * What is shown in place of a source file: the disassembly of the function, with the lines that it comes from, and how
+ * the sources can be found; of code that no symbol covers, the disassembly around the place. A listing is a text with a
+ * number, as the protocol has it (`sourceReference`); code that was changed since gets another.
  */
 import type { DebugProtocol } from "@vscode/debugprotocol";
+import type { LineInfo } from "../symbols/debugInfo";
 import type { Target } from "../target/target";
 import { bytesText, type DisassembledInstruction, type Disassembler } from "./disassembly";
 import { toHex } from "./protocol/values";
@@ -12,6 +13,8 @@ import type { Frame } from "./stack/stack";
 
 /** Instructions of one listing at most; of a longer function those around the place. */
 const LONGEST = 1000;
+/** Instructions before and behind a place in code without symbols. */
+const AROUND = { before: 32, behind: 400 } as const;
 /** Listings that are kept: editors ask for the text of what a stack trace named. */
 const MOST = 200;
 
@@ -21,12 +24,15 @@ export interface Listing {
   readonly text: string;
   /** Addresses by line from 1 on; undefined for comments. */
   readonly addresses: readonly (bigint | undefined)[];
+  /** Of code without symbols: what it was made of. */
+  readonly code?: { readonly bits: 32 | 64; readonly start: bigint; readonly bytes: Uint8Array };
 }
 
+/** A function as linked. */
 interface Extent {
   readonly name: string;
   readonly start: bigint;
-  readonly end: bigint;
+  has(linked: bigint): boolean;
 }
 
 export class Listings {
@@ -46,15 +52,14 @@ export class Listings {
   }
 
   /**
-   * The listing of the function that a frame stands in.
-   * @param file that its place is in, as debugging information names it
-   * @returns with the line of the frame's instruction, from 1 on; undefined where the function cannot be told or read
+   * The listing of the function that a frame stands in, or of what lies around the place.
+   * @param file that its place is in, as debugging information names it; undefined where it says nothing of the place
+   * @returns with the line of the frame's instruction, from 1 on; undefined where the code cannot be read
    */
-  of(frame: Frame, file: string): { source: DebugProtocol.Source; line: number } | undefined {
+  of(frame: Frame, file: string | undefined): { source: DebugProtocol.Source; line: number } | undefined {
     const { rip, lookup } = frame;
-    if (lookup === undefined) return undefined;
-    const extent = this.extentOf(lookup);
-    if (extent === undefined) return undefined;
+    const extent = lookup === undefined ? undefined : this.extentOf(lookup);
+    if (lookup === undefined || extent === undefined) return this.around(frame);
     // Identity-mapped code lies elsewhere than it is linked.
     const by = (frame.interrupted ? rip : rip - 1n) - lookup;
     const code = this.instructions(extent, lookup, by);
@@ -68,22 +73,46 @@ export class Listings {
     const { symbols } = this.target;
     const scope = symbols.debug?.functionsAt(lookup).at(-1);
     const range = scope?.ranges.find(({ start, end }) => lookup >= start && lookup < end);
-    if (scope !== undefined && range !== undefined) return { name: scope.name, ...range };
+    if (scope !== undefined && range !== undefined) {
+      const { start, end } = range;
+      return { name: scope.name, start, has: (linked) => linked >= start && linked < end };
+    }
     const hit = symbols.nameOf(lookup);
     if (hit === undefined) return undefined;
     const start = lookup - BigInt(hit.offset);
-    const size = symbols.sizeOf(hit.name) ?? 0n;
-    return {
-      name: hit.name,
-      start,
-      end: start + (size > BigInt(hit.offset) ? size : BigInt(hit.offset) + 64n),
-    };
+    return { name: hit.name, start, has: (linked) => symbols.nameOf(linked)?.name === hit.name };
+  }
+
+  /** Of code without symbols: the listing that has this instruction, unless its code was changed, or a new one. */
+  private around({ rip, interrupted }: Frame): { source: DebugProtocol.Source; line: number } | undefined {
+    // A return address may lie behind all that is code.
+    if (!interrupted) return undefined;
+    const bits = this.target.machine.cpu.code64 ? 64 : 32;
+    for (const listing of this.byReference.values()) {
+      const line = listing.addresses.indexOf(rip) + 1;
+      if (line > 0 && listing.code?.bits === bits && this.unchanged(listing.code))
+        return { source: listing.source, line };
+    }
+    const { before, behind } = AROUND;
+    const code = this.disassembler
+      .around(rip, -before, before + behind)
+      .filter(({ bytes }) => bytes.length > 0);
+    if (code.length === 0) return undefined;
+    const reference = this.next++;
+    const listing = loose(rip, code, bits, reference);
+    this.keep(`around:${reference}`, reference, listing);
+    return { source: listing.source, line: listing.addresses.indexOf(rip) + 1 };
+  }
+
+  private unchanged({ start, bytes }: { start: bigint; bytes: Uint8Array }): boolean {
+    const now = this.target.readLinear(start, bytes.length);
+    return now.length === bytes.length && now.every((byte, at) => byte === bytes[at]);
   }
 
   /** Of the function or, where it is long, around the place. */
-  private instructions({ start, end }: Extent, lookup: bigint, by: bigint): DisassembledInstruction[] {
+  private instructions({ start, has }: Extent, lookup: bigint, by: bigint): DisassembledInstruction[] {
     const within = (list: DisassembledInstruction[]) =>
-      list.filter(({ address, bytes }) => bytes.length > 0 && address >= start + by && address < end + by);
+      list.filter(({ address, bytes }) => bytes.length > 0 && has(address - by));
     const whole = within(this.disassembler.from(start + by, LONGEST));
     const last = whole.at(-1);
     if (last === undefined || last.address + BigInt(last.bytes.length) > lookup + by) return whole;
@@ -94,7 +123,7 @@ export class Listings {
     extent: Extent,
     code: readonly DisassembledInstruction[],
     by: bigint,
-    file: string,
+    file: string | undefined,
     lookup: bigint,
   ): Listing {
     const key = `${file}:${code[0].address}:${code.map(({ bytes }) => bytesText(bytes)).join()}`;
@@ -102,28 +131,27 @@ export class Listings {
     if (known !== undefined) return known;
     const reference = this.next++;
     const listing = this.write(extent, code, by, file, lookup, reference);
+    this.keep(key, reference, listing);
+    return listing;
+  }
+
+  private keep(key: string, reference: number, listing: Listing): void {
     if (this.byReference.size >= MOST) this.forgetOldest();
     this.references.set(key, reference);
     this.byReference.set(reference, listing);
-    return listing;
   }
 
   private write(
     { name }: Extent,
     code: readonly DisassembledInstruction[],
     by: bigint,
-    file: string,
+    file: string | undefined,
     lookup: bigint,
     reference: number,
   ): Listing {
     const { symbols } = this.target;
-    const directory = symbols.lineOf(lookup)?.directory ?? "";
-    const lines = [
-      `# ${this.sources.toPath(file)} is not on this machine; this is the disassembly of ${name}.`,
-      '# To see the source, set "sourceFileMap" in the launch configuration, for example',
-      `#   "sourceFileMap": { ${JSON.stringify(prefixOf(file, directory))}: "/path/to/the/sources" }`,
-      "",
-    ];
+    const lines =
+      file === undefined ? withoutLines(name, symbols.lines) : this.withoutFile(name, file, lookup);
     const addresses: (bigint | undefined)[] = lines.map(() => undefined);
     let before = "";
     for (const { address, text } of code) {
@@ -140,9 +168,22 @@ export class Listings {
     const source = {
       name: `${name}.s`,
       sourceReference: reference,
-      origin: `disassembly: ${nameOf(file)} is not on this machine`,
+      origin:
+        file === undefined
+          ? "disassembly: nothing tells its lines"
+          : `disassembly: ${nameOf(file)} is not on this machine`,
     };
     return { source, text: `${lines.join("\n")}\n`, addresses };
+  }
+
+  private withoutFile(name: string, file: string, lookup: bigint): string[] {
+    const directory = this.target.symbols.lineOf(lookup)?.directory ?? "";
+    return [
+      `# ${this.sources.toPath(file)} is not on this machine; this is the disassembly of ${name}.`,
+      '# To see the source, set "sourceFileMap" in the launch configuration, for example',
+      `#   "sourceFileMap": { ${JSON.stringify(prefixOf(file, directory))}: "/path/to/the/sources" }`,
+      "",
+    ];
   }
 
   private forgetOldest(): void {
@@ -150,6 +191,38 @@ export class Listings {
     this.byReference.delete(this.references.get(key) ?? 0);
     this.references.delete(key);
   }
+}
+
+/** @param lines what debugging information says of other code */
+function withoutLines(name: string, lines: LineInfo | undefined): string[] {
+  const why = `# Nothing tells which lines ${name} comes from; this is its disassembly.`;
+  if (lines !== undefined && lines.files().length > 0) return [why, ""];
+  return [
+    why,
+    '# Debugging information is read from an ELF file of the same build: "symbols" in the launch configuration.',
+    "",
+  ];
+}
+
+function loose(
+  rip: bigint,
+  code: readonly DisassembledInstruction[],
+  bits: 32 | 64,
+  reference: number,
+): Listing {
+  const lines = ["# No symbol covers this code; this is the disassembly around the place.", ""];
+  const addresses = [...lines.map(() => undefined), ...code.map(({ address }) => address)];
+  lines.push(...code.map(({ address, text }) => `${toHex(address)}  ${text}`));
+  return {
+    source: {
+      name: `${toHex(rip)}.s`,
+      sourceReference: reference,
+      origin: "disassembly: no symbol covers this code",
+    },
+    text: `${lines.join("\n")}\n`,
+    addresses,
+    code: { bits, start: code[0].address, bytes: Uint8Array.from(code.flatMap(({ bytes }) => [...bytes])) },
+  };
 }
 
 /** The line of the instruction that holds an address. */

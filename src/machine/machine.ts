@@ -99,6 +99,8 @@ export class Machine implements CpuSurroundings, Snapshotable<MachineState> {
   onEvent: (event: MachineEvent) => boolean = () => false;
   /** Names what lies at a physical address, for explanations; set by who knows symbols. */
   nameOfPhysical: (physical: number) => string | undefined = () => undefined;
+  /** Physical addresses of the roots that a guest ends its start with; undefined where nobody knows them. */
+  finalRoots: () => ReadonlySet<number> | undefined = () => undefined;
 
   private muted = false;
   private wanted: ReadonlySet<EventKind> = new Set(EVENT_KINDS.map(({ kind }) => kind));
@@ -126,7 +128,11 @@ export class Machine implements CpuSurroundings, Snapshotable<MachineState> {
     if (config.cpu.features.mtrr) {
       for (const [index, value] of firmwareMtrrs(config.cpu, config.ram)) this.cpu.msrs.set(index, value);
     }
-    this.roots = new RootTracker(this.cpu, (event) => this.cpu.emit(event));
+    this.roots = new RootTracker(
+      this.cpu,
+      () => this.finalRoots(),
+      (event) => this.cpu.emit(event),
+    );
     const clock = { now: () => this.cpu.now() };
     this.serial = new Serial16550(
       (text) => this.cpu.emit({ event: "serial", ...this.cpu.here(), text }),

@@ -14,6 +14,7 @@ import type { Snapshotable } from "./snapshot";
 export interface RootState {
   readonly seen: Uint8Array;
   readonly own: boolean;
+  readonly switched: boolean;
 }
 
 export class RootTracker implements Snapshotable<RootState> {
@@ -21,24 +22,29 @@ export class RootTracker implements Snapshotable<RootState> {
   private readonly seen = new Uint8Array(1024);
   /** Whether the present root was loaded by the guest, and not found at its entry. */
   private own = false;
+  /** Whether a root that is known as the final one has been switched to. */
+  private switched = false;
   private readonly live: LiveTables;
   private tracking = false;
 
+  /** @param finalRoots physical addresses of the roots that are to be the guest's last; undefined where nobody knows */
   constructor(
     private readonly cpu: Cpu,
+    private readonly finalRoots: () => ReadonlySet<number> | undefined,
     private readonly emit: (event: MachineEvent) => void,
   ) {
     this.live = new LiveTables(cpu);
   }
 
   save(): RootState {
-    return { seen: this.seen.slice(), own: this.own };
+    return { seen: this.seen.slice(), own: this.own, switched: this.switched };
   }
 
   /** After memory and the CPU. */
   restore(state: RootState): void {
     this.seen.set(state.seen);
     this.own = state.own;
+    this.switched = state.switched;
     if (this.tracking) this.live.rebuild();
   }
 
@@ -75,8 +81,18 @@ export class RootTracker implements Snapshotable<RootState> {
     if (value !== undefined)
       this.emit({ event: "cr3-load", ...cpu.here(), value, from: from < 0 ? to : from, to });
     if (from < 0) return;
-    if (from !== to && wasOwn) this.emit({ event: "switchover", ...cpu.here(), from, to });
+    if (from !== to && wasOwn && this.switchesTo(to))
+      this.emit({ event: "switchover", ...cpu.here(), from, to });
     if (from === to && cleared > 0) this.emit({ event: "reset", ...cpu.here(), root: to, cleared });
+  }
+
+  /** Of roots that are known, the final one counts, once; of others each does. */
+  private switchesTo(root: number): boolean {
+    const final = this.finalRoots();
+    if (final === undefined) return true;
+    if (this.switched || !final.has(root)) return false;
+    this.switched = true;
+    return true;
   }
 
   /** An entry in a watched frame or in a frame that walks have read changed. */

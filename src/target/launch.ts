@@ -121,6 +121,7 @@ export function targetOf(
     debugFile,
   });
   machine.setMilestones(milestonesOf(boot, symbols));
+  machine.finalRoots = finalRoots(symbols);
   return new Target(machine, symbols, boot, details, xen);
 }
 
@@ -211,6 +212,24 @@ function codeOf(error: unknown): string | undefined {
 function milestonesOf({ milestones }: Boot, symbols: Symbols): Map<bigint, string> {
   const found = milestones.map(({ symbol, text }) => [symbols.addressOf(symbol), text] as const);
   return new Map(found.flatMap(([address, text]) => (address === undefined ? [] : [[address, text]])));
+}
+
+/** What Linux has called the root that it ends its start with, on x86-64 and (last) i386. */
+const FINAL_ROOTS = ["init_top_pgt", "init_level4_pgt", "swapper_pg_dir"];
+
+/** The final roots of an image that names them, looked for when first asked for. */
+function finalRoots(symbols: Symbols): () => ReadonlySet<number> | undefined {
+  let found: { roots: ReadonlySet<number> | undefined } | undefined;
+  return () => {
+    found ??= { roots: namedRoots(symbols) };
+    return found.roots;
+  };
+}
+
+function namedRoots(symbols: Symbols): ReadonlySet<number> | undefined {
+  const linked = FINAL_ROOTS.flatMap((name) => symbols.addressOf(name) ?? []);
+  const roots = linked.flatMap((address) => symbols.physicalOf(address) ?? []);
+  return roots.length === 0 ? undefined : new Set(roots);
 }
 
 /** The machine's memory behind a domain's, in bytes. */

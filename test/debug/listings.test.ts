@@ -1,9 +1,24 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { DebugProtocol } from "@vscode/debugprotocol";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, describe, expect, test } from "vitest";
+import { KERNEL_MAP, kernel } from "../boot/images";
 import { DapClient } from "../support/dapClient";
+import type { ElfToWrite } from "../support/elfWriter";
 
 let client: DapClient;
 afterEach(() => client.end());
+
+const folder = mkdtempSync(join(tmpdir(), "pagewalk-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Writes a kernel without debugging information that begins with code at 0x1000000. */
+function written(code: string, changes: ElfToWrite = {}): string {
+  const program = join(folder, "kernel");
+  writeFileSync(program, kernel(changes, Buffer.from(code.replaceAll(" ", ""), "hex")));
+  return program;
+}
 
 const ELSEWHERE = { sourceFileMap: { "/pagewalk/guests": "/nowhere/to be found" } };
 
@@ -96,5 +111,67 @@ describe("a frame whose source file is not on this machine", () => {
       success: false,
       message: "there is no text 99 any more",
     });
+  });
+});
+
+describe("a frame in code of which nothing is known", () => {
+  /** nop; nop; nop; mov byte [rip + 1], clc; nop; nop, which becomes clc; hlt; and back to it */
+  const CODE = "90 90 90 c6 05 01 00 00 00 f8 90 90 f4 eb fd";
+  const top = async () => (await client.frames())[0];
+  const step = () => client.go("next", { granularity: "instruction" });
+
+  test("shows the disassembly around it, in one text as long as the code stays as it is", async () => {
+    client = new DapClient();
+    await client.start({ program: written(CODE), entry: "linux64" });
+    const first = await top();
+    expect(first).toMatchObject({
+      name: "0x1000000",
+      source: { name: "0x1000000.s", origin: "disassembly: no symbol covers this code" },
+    });
+    const text = await textOf(first);
+    expect(text[0]).toBe("# No symbol covers this code; this is the disassembly around the place.");
+    expect(text[first.line - 1]).toBe("0x1000000  nop");
+    for (let i = 1; i <= 3; i++) {
+      await step();
+      expect(await top()).toMatchObject({ line: first.line + i, source: first.source });
+    }
+    // The code is changed here.
+    await step();
+    const changed = await top();
+    expect(changed.source?.sourceReference).not.toBe(first.source?.sourceReference);
+    const after = await textOf(changed);
+    expect(after.slice(changed.line - 1, changed.line + 1)).toEqual(["0x100000a  nop", "0x100000b  clc"]);
+  });
+
+  test("takes breakpoints in it", async () => {
+    client = new DapClient();
+    await client.start({ program: written(CODE), entry: "linux64" });
+    const { source, line } = await top();
+    await client.ask("setBreakpoints", { source, breakpoints: [{ line: line + 3 }] });
+    expect(await client.go("continue")).toMatchObject({ reason: "breakpoint" });
+    expect((await top()).instructionPointerReference).toBe("0x1000003");
+  });
+
+  test("with a symbol shows what the symbol covers, and how lines can be had", async () => {
+    client = new DapClient();
+    const symbols = [
+      { name: "first", value: KERNEL_MAP + 0x1000000n },
+      { name: "second", value: KERNEL_MAP + 0x100000an },
+    ];
+    await client.start({ program: written(CODE, { symbols }), entry: "linux64" });
+    const frame = await top();
+    expect(frame).toMatchObject({ name: "first", source: { name: "first.s" } });
+    const text = await textOf(frame);
+    expect(text.slice(0, 2)).toEqual([
+      "# Nothing tells which lines first comes from; this is its disassembly.",
+      expect.stringMatching(/^# Debugging information is read from an ELF file .*"symbols"/),
+    ]);
+    expect(text.filter((line) => line.startsWith("0x"))).toEqual([
+      "0x1000000  nop",
+      "0x1000001  nop",
+      "0x1000002  nop",
+      expect.stringMatching(/^0x1000003 {2}mov byte ptr \[.*\], 0xf8/),
+    ]);
+    expect(text[frame.line - 1]).toBe("0x1000000  nop");
   });
 });

@@ -108,6 +108,19 @@ describe("MOV to CR3 (SDM vol. 3A, 2.5, 4.10.4.1)", () => {
     expect(kinds[4]).toMatchObject({ root: other, cleared: 1, instruction: 3 });
   });
 
+  it("calls only the first load of a known final root a switchover", () => {
+    const [other, final] = [0x8000, 0x9000];
+    // rax, rbx, rcx and rdx into CR3, then rbx and rdx again
+    const machine = longMode(`${MOV_CR3} 0f 22 db 0f 22 d9 0f 22 da 0f 22 db 0f 22 da f4`, {
+      registers: { rax: BigInt(final), rbx: BigInt(other), rcx: BigInt(PML4), rdx: BigInt(final) },
+    });
+    machine.memory.write64(other, machine.memory.read64(PML4));
+    machine.memory.write64(final, machine.memory.read64(PML4));
+    machine.finalRoots = () => new Set([final]);
+    const switches = runToEnd(machine).filter(({ event }) => event === "switchover");
+    expect(switches).toMatchObject([{ from: PML4, to: final, instruction: 3 }]);
+  });
+
   it("counts entries that came and went between two loads as cleared too", () => {
     // mov [rcx], rax (present); mov [rcx], rdx (not); mov cr3, rbx
     const machine = longMode("48 89 01 48 89 11 0f 22 db f4", {

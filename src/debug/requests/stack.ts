@@ -44,8 +44,7 @@ function stackFrame(
   }
   const place = placeOf(debuggee, frame);
   const source = place === undefined ? undefined : debuggee.sources.source(place.file);
-  const listing =
-    place === undefined || source !== undefined ? undefined : debuggee.listings.of(frame, place.file);
+  const listing = source !== undefined ? undefined : debuggee.listings.of(frame, place?.file);
   const name = frame.scope?.name ?? debuggee.target.places.symbol(frame.rip) ?? toHex(frame.rip);
   return {
     ...base,
