@@ -14,7 +14,8 @@ import type { Frame } from "./stack/stack";
 /** Instructions of one listing at most; of a longer function those around the place. */
 const LONGEST = 1000;
 /** Instructions before and behind a place in code without symbols. */
-const AROUND = { before: 32, behind: 400 } as const;
+const AROUND = { before: 32, behind: 400 } as const; /** So many instructions of zero bytes are none. */
+const VOID = 8;
 /** Listings that are kept: editors ask for the text of what a stack trace named. */
 const MOST = 200;
 
@@ -94,10 +95,8 @@ export class Listings {
         return { source: listing.source, line };
     }
     const { before, behind } = AROUND;
-    const code = this.disassembler
-      .around(rip, -before, before + behind)
-      .filter(({ bytes }) => bytes.length > 0);
-    if (code.length === 0) return undefined;
+    const code = withoutVoid(this.disassembler.around(rip, -before, before + behind), rip);
+    if (!code.some(({ address }) => address === rip)) return undefined;
     const reference = this.next++;
     const listing = loose(rip, code, bits, reference);
     this.keep(`around:${reference}`, reference, listing);
@@ -191,6 +190,22 @@ export class Listings {
     this.byReference.delete(this.references.get(key) ?? 0);
     this.references.delete(key);
   }
+}
+
+/** What lies between unmapped or empty memory, around an address. */
+function withoutVoid(code: readonly DisassembledInstruction[], rip: bigint): DisassembledInstruction[] {
+  const place = code.findIndex(({ address }) => address === rip);
+  const isVoid = (from: number) => {
+    const run = code.slice(Math.max(0, from), Math.max(0, from) + VOID);
+    return (
+      run.some(({ bytes }) => bytes.length === 0) ||
+      run.every(({ bytes }) => bytes.every((each) => each === 0))
+    );
+  };
+  let [start, end] = [place, place + 1];
+  while (start > 0 && !isVoid(start - VOID)) start--;
+  while (end < code.length && !isVoid(end)) end++;
+  return code.slice(start, end).filter(({ bytes }) => bytes.length > 0);
 }
 
 /** @param lines what debugging information says of other code */

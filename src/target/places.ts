@@ -16,6 +16,12 @@ export class Places {
     return named(this.symbols?.nameOf(linear));
   }
 
+  /** The symbol of the call that returns to an address: the function may end there. */
+  caller(returnAddress: bigint): string | undefined {
+    const hit = this.symbols?.nameOf(returnAddress - 1n);
+    return hit === undefined ? undefined : named({ ...hit, offset: hit.offset + 1 });
+  }
+
   /** The source line of a linear address; the file as seen from the directory of its compilation. */
   source(linear: bigint): string | undefined {
     const place = this.symbols?.lineOf(linear);

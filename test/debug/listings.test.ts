@@ -131,6 +131,8 @@ describe("a frame in code of which nothing is known", () => {
     const text = await textOf(first);
     expect(text[0]).toBe("# No symbol covers this code; this is the disassembly around the place.");
     expect(text[first.line - 1]).toBe("0x1000000  nop");
+    // Behind it are zeros only.
+    expect(text.filter((line) => line.startsWith("0x"))).toHaveLength(8);
     for (let i = 1; i <= 3; i++) {
       await step();
       expect(await top()).toMatchObject({ line: first.line + i, source: first.source });

@@ -63,7 +63,7 @@ describe.skipIf(reason !== undefined)("Linux in VS Code", () => {
     await code.filter("Switchover", true);
     await code.filter("Page fault", true);
     await code.step("F5");
-    expect(await code.exception()).toMatch(/Page fault/);
+    expect(await code.exception()).toMatch(/#PF read from 0xf{4}88800.*of early_top_pgt .* is not present/);
     await code.picture("linux-page-fault");
     await code.filter("Page fault", false);
     await code.step("F5");
@@ -90,7 +90,8 @@ describe.skipIf(reason !== undefined)("Linux in VS Code", () => {
     await code.filter("Paging mode change", false);
     await code.filter("Page fault", true);
     await code.step("F5");
-    await code.stoppedAt("0x");
+    await code.stoppedAt("x86_64_start_kernel");
+    expect(await code.exception()).toMatch(/PML5E 273 of early_top_pgt .* is not present/);
     await code.picture("linux-five-levels-fault");
   });
 });

@@ -45,7 +45,9 @@ function stackFrame(
   const place = placeOf(debuggee, frame);
   const source = place === undefined ? undefined : debuggee.sources.source(place.file);
   const listing = source !== undefined ? undefined : debuggee.listings.of(frame, place?.file);
-  const name = frame.scope?.name ?? debuggee.target.places.symbol(frame.rip) ?? toHex(frame.rip);
+  const { places } = debuggee.target;
+  const symbol = frame.interrupted ? places.symbol(frame.rip) : places.caller(frame.rip);
+  const name = frame.scope?.name ?? symbol ?? toHex(frame.rip);
   return {
     ...base,
     name: frame.scope?.inlined === true ? `${name} [inlined]` : name,
