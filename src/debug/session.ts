@@ -21,6 +21,7 @@ import { EventLog } from "./eventLog/eventLog";
 import { type LaunchSettings, readLaunch } from "./launch";
 import { MemoryMap } from "./memoryMap/memoryMap";
 import { PageTables } from "./pageTables/pageTables";
+import { prepareInnermost } from "./requests/stack";
 import type { Motions } from "./run/motion";
 import type { StopPolicy } from "./run/runControl";
 import type { Stop } from "./run/stop";
@@ -288,6 +289,7 @@ export class Session {
       this.end();
       return;
     }
+    prepareInnermost(this, debuggee);
     this.host.send("stopped", stoppedBody(stop, debuggee, this.lastData));
     this.readNames(debuggee).catch((error: unknown) => this.fail(error));
   }

@@ -32,6 +32,15 @@ export function registerStackRequests(session: Session): void {
   });
 }
 
+/**
+ * Does what describing the innermost frame takes, before a stop is told of. VS Code asks for that frame then, and 50 ms
+ * later for all of them: where it has no answer by then, it focuses a frame that it replaces, whose exception it does not show.
+ */
+export function prepareInnermost(session: Session, debuggee: Debuggee): void {
+  const [frame] = debuggee.stack.all();
+  if (frame !== undefined) stackFrame(session, debuggee, frame, 1);
+}
+
 function stackFrame(
   session: Session,
   debuggee: Debuggee,
