@@ -10,8 +10,8 @@
 import type { PhysicalRange } from "../machine/memory";
 import type { StartState } from "../machine/startState";
 import { type BzImage, canLieAbove4G } from "./bzImage";
-import { BOOT_CS, BOOT_DS, buildBootGdt, flatSegments } from "./descriptors";
-import { CR0_PROTECTED_MODE } from "./elfEntry";
+import { buildBootGdt } from "./descriptors";
+import { protectedModeState } from "./entryState";
 import { UsageError } from "./errors";
 import type { Layout } from "./layout";
 import { enterLinux64, type Linux64Options, writeBootData } from "./linux64";
@@ -114,12 +114,7 @@ export function enterCompressed(
   if (entry === "linux32-compressed") {
     const { bootParams } = writeBootData(layout, place, options);
     return {
-      rip: BigInt(load),
-      cr0: CR0_PROTECTED_MODE,
-      cr3: 0n,
-      cr4: 0,
-      efer: 0,
-      segments: flatSegments(32, BOOT_CS, BOOT_DS),
+      ...protectedModeState(load),
       gdtr: buildBootGdt(layout, 32),
       registers: { rsi: BigInt(bootParams.start) },
     };

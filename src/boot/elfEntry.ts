@@ -4,16 +4,13 @@
  * general registers 0, no stack. The GDT and the page tables take the lowest free memory from 0x1000 on.
  */
 import type { StartState } from "../machine/startState";
-import { BOOT_CS, BOOT_DS, buildBootGdt, flatSegments } from "./descriptors";
+import { buildBootGdt } from "./descriptors";
+import { longModeState, protectedModeState } from "./entryState";
 import { UsageError } from "./errors";
 import { buildIdentityMap } from "./identityMap";
 import type { Layout } from "./layout";
-import { longModeState } from "./linux64";
 import type { LoadedImage } from "./load";
 import { GIB, hex } from "./values";
-
-/** ET PE. */
-export const CR0_PROTECTED_MODE = 0x11;
 
 /** @throws UsageError where the image lies beyond the reach of its mode; ImageError where its entry lies outside */
 export function bootElfEntry(layout: Layout, image: LoadedImage): StartState {
@@ -26,15 +23,7 @@ export function bootElfEntry(layout: Layout, image: LoadedImage): StartState {
     return longModeState(entry, cr3, gdtr);
   }
   requireLow(image);
-  return {
-    rip: BigInt(entry),
-    cr0: CR0_PROTECTED_MODE,
-    cr3: 0n,
-    cr4: 0,
-    efer: 0,
-    segments: flatSegments(32, BOOT_CS, BOOT_DS),
-    gdtr: buildBootGdt(layout, 32),
-  };
+  return { ...protectedModeState(entry), gdtr: buildBootGdt(layout, 32) };
 }
 
 /** 32-bit code reaches 4 GiB. @throws UsageError where the image lies above */

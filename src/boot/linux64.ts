@@ -12,18 +12,13 @@ import type { StartState } from "../machine/startState";
 import { BOOT_PARAMS_SIZE, buildBootParams, COMMAND_LINE_SIZE } from "./bootParams";
 import { cString } from "./bytes";
 import { type BzImage, canLieAbove4G } from "./bzImage";
-import { BOOT_CS, BOOT_DS, buildBootGdt, flatSegments } from "./descriptors";
+import { buildBootGdt } from "./descriptors";
+import { longModeState } from "./entryState";
 import { UsageError } from "./errors";
 import { buildIdentityMap } from "./identityMap";
 import type { Layout } from "./layout";
 import type { LoadedImage } from "./load";
 import { placeRamdisk, type SparseFile } from "./ramdisk";
-
-/** PG NE ET PE. */
-export const CR0_LONG_MODE = 0x80000031;
-export const CR4_PAE = 0x20;
-/** LMA LME. */
-export const EFER_LONG_MODE = 0x500;
 
 const DEFAULT_BOOT_PARAMS = 0x10000;
 const DEFAULT_CMDLINE = 0x20000;
@@ -109,19 +104,6 @@ export function writeBootData(
   return {
     bootParams: { start: bootParams, end: bootParams + BOOT_PARAMS_SIZE },
     cmdline: { start: cmdline, end: cmdline + text.length },
-  };
-}
-
-/** Long mode as a 64-bit loader leaves it: flat segments, interrupts off. */
-export function longModeState(entry: number, cr3: number, gdtr: { base: bigint; limit: number }): StartState {
-  return {
-    rip: BigInt(entry),
-    cr0: CR0_LONG_MODE,
-    cr3: BigInt(cr3),
-    cr4: CR4_PAE,
-    efer: EFER_LONG_MODE,
-    segments: flatSegments(64, BOOT_CS, BOOT_DS),
-    gdtr,
   };
 }
 

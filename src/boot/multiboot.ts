@@ -10,8 +10,8 @@
 import type { StartState } from "../machine/startState";
 import { ElfImage, type ElfSegment, EM_386, ET_EXEC, PT_LOAD } from "../symbols/elf";
 import { cString, Struct } from "./bytes";
-import { BOOT_CS, BOOT_DS, flatSegments } from "./descriptors";
-import { CR0_PROTECTED_MODE, requireLow } from "./elfEntry";
+import { requireLow } from "./elfEntry";
+import { protectedModeState } from "./entryState";
 import { ImageError, UsageError } from "./errors";
 import type { Layout } from "./layout";
 import type { LoadedImage } from "./load";
@@ -192,13 +192,8 @@ export function bootMultiboot(layout: Layout, guest: LoadedImage, options: Multi
   }
   info.u32(INFO.flags, flags);
   return {
-    rip: BigInt(guest.entry()),
+    ...protectedModeState(guest.entry()),
     registers: { rax: LOADER_MAGIC, rbx: BigInt(place("Multiboot information", info.bytes)) },
-    cr0: CR0_PROTECTED_MODE,
-    cr3: 0n,
-    cr4: 0,
-    efer: 0,
-    segments: flatSegments(32, BOOT_CS, BOOT_DS),
   };
 }
 

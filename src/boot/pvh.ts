@@ -8,8 +8,8 @@
 import type { StartState } from "../machine/startState";
 import type { ElfImage } from "../symbols/elf";
 import { cString, Struct } from "./bytes";
-import { flatSegments } from "./descriptors";
-import { CR0_PROTECTED_MODE, requireLow } from "./elfEntry";
+import { requireLow } from "./elfEntry";
+import { protectedModeState } from "./entryState";
 import { ImageError, UsageError } from "./errors";
 import type { Layout } from "./layout";
 import type { LoadedImage } from "./load";
@@ -96,7 +96,7 @@ export function bootPvh(layout: Layout, guest: LoadedImage, options: PvhOptions)
   if (hasRamdisk) layout.write(modules, encodeModule(layout, options.ramdisk!));
   layout.write(startInfo, encodeStartInfo({ memmapAddress, memmapEntries: memmap.length, cmdline, modules }));
   return {
-    rip: BigInt(entry),
+    ...protectedModeState(entry, SELECTORS.code, SELECTORS.data),
     rflags: LEFT_OVER.rflags,
     registers: {
       rbx: BigInt(startInfo),
@@ -106,11 +106,6 @@ export function bootPvh(layout: Layout, guest: LoadedImage, options: PvhOptions)
       rdi: LEFT_OVER.rdi,
       rsp: LEFT_OVER.rsp,
     },
-    cr0: CR0_PROTECTED_MODE,
-    cr3: 0n,
-    cr4: 0,
-    efer: 0,
-    segments: flatSegments(32, SELECTORS.code, SELECTORS.data),
     gdtr: LEFT_OVER_GDTR,
   };
 }
