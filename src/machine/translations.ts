@@ -287,6 +287,9 @@ export class Translations implements Snapshotable<TranslationsState> {
       made: this.now(),
       checked: this.generation,
     };
+    // Other parts of a large page were put with the entry that this one replaces, to be marked dirty.
+    if (write && walk.pageShift > PAGE_SHIFT && tlb.find(this.pcid, page4K) !== undefined)
+      this.recent.clear();
     tlb.insert(entry);
     this.recent.put(low, high, entry);
     let rights = structure?.rights ?? RIGHT_WRITE | RIGHT_USER;

@@ -117,3 +117,14 @@ it("the reason of a page fault that is only counted is not written", () => {
   );
   expect(faults([], [])).toEqual([]);
 });
+
+it("a large page that a write marked dirty is dirty in all of its parts", () => {
+  const [first, second] = [0x310000n, 0x311000n];
+  // mov ebx, [rax]; mov [rsi], ebx; mov [rax], ebx; hlt
+  const machine = longMode("8b 18 89 1e 89 18 f4", { registers: { rax: first, rsi: second } });
+  runToEnd(machine);
+  const { mmu } = machine.cpu;
+  // One for the code, one for the read, one that sets D.
+  expect(mmu.walks).toBe(3);
+  expect(mmu.held(first).translation).toMatchObject({ dirty: true, made: 1 });
+});
