@@ -52,15 +52,20 @@ const moves: fc.Arbitrary<Move[]> = fc.array(
   { minLength: 3, maxLength: 9 },
 );
 
+/** The first moment at an instruction: a run may stop before it, at a moment that the history knows. */
+function runTo(history: History, machine: Machine, instruction: number): void {
+  while (machine.instructions < instruction && machine.ended === undefined)
+    history.run(instruction - machine.instructions);
+}
+
 /** What there is to see where the moves lead is what closures come to, straight from the start. */
 function check(prefix: string, program: Uint8Array, path: readonly Move[]): Machine {
   const machine = machineWith(prefix, program, true);
   const history = new History(machine, 1 << 24, 5000);
-  while (machine.instructions < LENGTH && machine.ended === undefined)
-    history.run(LENGTH - machine.instructions);
+  runTo(history, machine, LENGTH);
   const visited: [number, string][] = [[machine.instructions, digest(machine, END_OF_MEMORY)]];
   for (const { go, n } of path) {
-    if (go === "run") history.run(n);
+    if (go === "run") runTo(history, machine, machine.instructions + n);
     else {
       const to = go === "to" ? n : Math.max(0, machine.instructions - n);
       finish(history.travel(Math.min(to, history.end.instruction)));
