@@ -9,19 +9,21 @@ import { type ElfHeaders, ElfImage, EM_X86_64, ET_EXEC, parseElf } from "../symb
 import { Symbols } from "../symbols/symbols";
 import type { Domain } from "../xen/domain";
 import { type BzImage, isBzImage, parseBzImage } from "./bzImage";
+import { checkAlignment, enterCompressed, loadCompressed } from "./compressedLinux";
+import { bootElfEntry } from "./elfEntry";
 import {
   type CompressedEntry,
-  checkAlignment,
-  enterCompressed,
+  chooseEntry,
+  type ElfEntry,
+  type EntryMethod,
   isCompressedEntry,
-  loadCompressed,
-} from "./compressedLinux";
-import { bootElfEntry } from "./elfEntry";
-import { chooseEntry, type ElfEntry, type EntryMethod, type SupportedEntry } from "./entry";
+  type SupportedEntry,
+} from "./entry";
 import { ImageError, UsageError } from "./errors";
 import { loadableSegments } from "./executable";
 import { Layout, type Placement } from "./layout";
-import { bootLinux64, type Linux64Options } from "./linux64";
+import { bootLinux64 } from "./linux64";
+import type { LinuxOptions } from "./linuxBootData";
 import { type LoadedImage, loadImage } from "./load";
 import { checkPhysicalBits, type E820Entry, type MemoryMap, parseE820, pcMemoryMap } from "./memoryMap";
 import { bootMultiboot, flatMultibootImage, multibootImage } from "./multiboot";
@@ -33,7 +35,7 @@ import { readSettings, type SettingTexts } from "./settings";
 import { GIB } from "./values";
 import { bootXenPv, domainMemory, type XenPvOptions } from "./xenPv";
 
-export { ENTRY_METHODS, type EntryMethod } from "./entry";
+export { ENTRY_METHODS, type EntryMethod, isCompressedEntry } from "./entry";
 export { ImageError, UsageError } from "./errors";
 export type { BootMemory, Placement } from "./layout";
 export { BOOT_PROGRAMS, type BootProgram, findProgram, programImage, requireProgram } from "./programs";
@@ -58,7 +60,7 @@ export interface BootOptions {
   initrd?: Uint8Array;
   /** `auto` unless given. */
   entry?: EntryMethod;
-  /** Physical address of the lowest segment; as linked unless given. */
+  /** Physical address of the lowest segment, or of a bzImage's protected-mode kernel; the usual one unless given. */
   load?: number;
 }
 
@@ -77,6 +79,8 @@ export interface Boot {
   /** What lies where in physical memory, by address. */
   placements: readonly Placement[];
   image: ElfImage;
+  /** Why nothing of the image has a name, where that is for a reason. */
+  nameless?: string;
   /** Of a paravirtual domain: what it is, and how its hypervisor behaves. `e820` and `placements` are the domain's. */
   domain?: { readonly domain: Domain; readonly ptwr: boolean };
   /** Puts everything into the machine's memory. @throws what writing to it throws */
@@ -100,7 +104,7 @@ export function bootImage(bytes: Uint8Array, options: BootOptions = {}): Boot {
   return bootElf(image, wanted === "auto" ? "linux64" : wanted, options, { ...input, bzImage });
 }
 
-function bootElf(image: ElfImage, wanted: EntryMethod, options: BootOptions, input: Linux64Options): Boot {
+function bootElf(image: ElfImage, wanted: EntryMethod, options: BootOptions, input: LinuxOptions): Boot {
   const entry = chooseEntry(image, wanted);
   if (entry === "xen-pv") {
     return bootDomain(image, domainMapOf(options, options.e820, DEFAULT_MEMORY), options, input);
@@ -120,17 +124,23 @@ function bootCompressed(
   bzImage: BzImage,
   entry: CompressedEntry,
   options: BootOptions,
-  input: Linux64Options,
+  input: LinuxOptions,
 ): Boot {
   const layout = new Layout(memoryMapOf(options, options.e820, DEFAULT_MEMORY));
   const place = loadCompressed(layout, bzImage, entry, options.load);
   const start = enterCompressed(layout, bzImage, entry, place, { ...input, bzImage });
   const known = /(^|\s)nokaslr(\s|$)/.test(input.cmdline);
-  const image = (known && kernelInside(bzImage)) || new ElfImage(new Uint8Array(0), NO_KERNEL);
+  const inside = known ? kernelInside(bzImage) : undefined;
+  const image = inside ?? new ElfImage(new Uint8Array(0), NO_KERNEL);
   const linked =
     known && image.segments.length > 0 ? loadableSegments(image)[0].physical : place.runtimeStart;
   const loaded = { image, delta: place.runtimeStart - linked };
-  return bootOf(layout, loaded, entry, start);
+  const boot = bootOf(layout, loaded, entry, start);
+  if (inside !== undefined) return boot;
+  const nameless = known
+    ? "the kernel inside cannot be decompressed before it runs"
+    : 'the kernel chooses its place unless its command line has "nokaslr"';
+  return { ...boot, nameless };
 }
 
 /** Undefined where its compression is not supported: the kernel's own decompressor is who has to know it. */
@@ -241,7 +251,7 @@ function bootDomain(
   };
 }
 
-function enter(entry: ElfEntry, layout: Layout, loaded: LoadedImage, options: Linux64Options): StartState {
+function enter(entry: ElfEntry, layout: Layout, loaded: LoadedImage, options: LinuxOptions): StartState {
   switch (entry) {
     case "pvh":
       return bootPvh(layout, loaded, options);
@@ -256,7 +266,7 @@ function enter(entry: ElfEntry, layout: Layout, loaded: LoadedImage, options: Li
 }
 
 /** Without a boot protocol there is nobody to tell. */
-function refuseUnreachable({ cmdline, ramdisk }: Linux64Options): void {
+function refuseUnreachable({ cmdline, ramdisk }: LinuxOptions): void {
   const what = ramdisk !== undefined ? "an initial RAM disk" : cmdline !== "" ? "a command line" : undefined;
   if (what === undefined) return;
   throw new UsageError(

@@ -1,6 +1,6 @@
 /**
  * Linux's boot_params, the "zero page" (Linux documentation: "The Linux/x86 Boot Protocol", version 2.15, and
- * "Zero Page"), as a loader that uses the 64-bit entry fills it in.
+ * "Zero Page"), as a loader fills it in.
  */
 import { Struct } from "./bytes";
 import { LOADED_HIGH, SETUP_HEADER, XLF_CAN_BE_LOADED_ABOVE_4G, XLF_KERNEL_64 } from "./bzImage";

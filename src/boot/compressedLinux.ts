@@ -11,21 +11,17 @@ import type { PhysicalRange } from "../machine/memory";
 import type { StartState } from "../machine/startState";
 import { type BzImage, canLieAbove4G } from "./bzImage";
 import { buildBootGdt } from "./descriptors";
+import type { CompressedEntry } from "./entry";
 import { protectedModeState } from "./entryState";
 import { UsageError } from "./errors";
 import type { Layout } from "./layout";
-import { enterLinux64, type Linux64Options, writeBootData } from "./linux64";
+import { enterLinux64 } from "./linux64";
+import { type LinuxOptions, writeBootData } from "./linuxBootData";
 import { alignUp, GIB, hex, IDENTITY_LIMIT, MIB, sizeInWords } from "./values";
 
 const ENTRY_64 = 0x200;
 /** Where loaders put the protected-mode kernel of a bzImage, unless it can be relocated and they make use of that. */
 const USUAL_LOAD = MIB;
-
-export type CompressedEntry = "linux32-compressed" | "linux64-compressed";
-
-export function isCompressedEntry(entry: string): entry is CompressedEntry {
-  return entry === "linux32-compressed" || entry === "linux64-compressed";
-}
 
 /** Where the protected-mode kernel and the kernel that it decompresses to lie. */
 export interface CompressedKernel {
@@ -39,8 +35,8 @@ const NAME = "kernel (init_size)";
 
 /**
  * Claims the memory of the protected-mode kernel, and all that it needs (init_size) from its runtime start on.
- * @param load where it is to lie. Unless given, it lies where it prefers to, or else above that, for its 64-bit entry,
- *   and at 1 MiB for its 32-bit entry
+ * @param load where it is to lie: at a multiple of its alignment, or at 1 MiB, from where it moves up by itself. Unless
+ *   given, it lies where it prefers to, or else above that, for its 64-bit entry, and at 1 MiB for its 32-bit entry
  * @throws UsageError where it cannot lie there
  */
 export function loadCompressed(
@@ -83,32 +79,38 @@ function placeCompressed(
   }
   if (load === undefined && entry === "linux64-compressed") return undefined;
   const start = load ?? USUAL_LOAD;
-  if (start !== USUAL_LOAD) checkAlignment(start, alignment);
+  if (start !== USUAL_LOAD) checkAlignment(start, alignment, " or 1 MiB");
   return { load: start, runtimeStart: Math.max(alignUp(start, alignment), prefAddress) };
 }
 
 function claimApart(layout: Layout, image: BzImage, { load, runtimeStart }: CompressedKernel): void {
   const { kernel, initSize } = image;
   const start = load + kernel.length > runtimeStart ? load : runtimeStart;
+  // Before it moves to its runtime start, the decompressor uses its stack and heap, which lie behind the image.
+  layout.avoid(load, runtimeStart);
   if (start !== load) layout.claim("protected-mode kernel", load, kernel.length);
   layout.claim(NAME, start, Math.max(load + kernel.length, runtimeStart + initSize) - start);
 }
 
 /** @throws UsageError where a kernel cannot run at an address (kernel_alignment) */
-export function checkAlignment(load: number, alignment: number): void {
+export function checkAlignment(load: number, alignment: number, others = ""): void {
   if (load % alignment === 0) return;
   throw new UsageError(
-    `the kernel cannot be loaded at ${hex(load)}: its addresses are multiples of ${sizeInWords(alignment)}`,
+    `the kernel cannot be loaded at ${hex(load)}: its addresses are multiples of ${sizeInWords(alignment)}${others}`,
   );
 }
 
-/** @throws UsageError where things do not fit */
+/**
+ * Lays out what the decompressor is given.
+ * @returns the CPU at the entry
+ * @throws UsageError where things do not fit
+ */
 export function enterCompressed(
   layout: Layout,
   { initSize }: BzImage,
   entry: CompressedEntry,
   { load, runtimeStart }: CompressedKernel,
-  options: Linux64Options,
+  options: LinuxOptions,
 ): StartState {
   const place = { start: load, size: initSize };
   if (entry === "linux32-compressed") {

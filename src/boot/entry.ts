@@ -1,6 +1,5 @@
 /** How an image is entered: what the user asked for, or the best of what the image offers. */
 import { type ElfImage, PT_LOAD } from "../symbols/elf";
-import { type CompressedEntry, isCompressedEntry } from "./compressedLinux";
 import { UsageError } from "./errors";
 import { hasMultibootHeader } from "./multiboot";
 import { pvhEntry } from "./pvh";
@@ -24,10 +23,17 @@ export const ENTRY_METHODS = [
 export type EntryMethod = (typeof ENTRY_METHODS)[number]["name"];
 /** How an ELF file is entered where there is no hypervisor below it. */
 export type ElfEntry = "pvh" | "linux64" | "elf" | "multiboot";
+/** Those of a bzImage, behind which its own decompressor runs. */
+export type CompressedEntry = "linux32-compressed" | "linux64-compressed";
 export type SupportedEntry = ElfEntry | CompressedEntry | "xen-pv";
 
 /** __START_KERNEL_map: where Linux on x86-64 is linked to. */
 const LINUX_KERNEL_MAP = 0xffffffff80000000n;
+
+/** Whether an entry method is one of a bzImage's own. */
+export function isCompressedEntry(entry: string): entry is CompressedEntry {
+  return entry === "linux32-compressed" || entry === "linux64-compressed";
+}
 
 /**
  * Chooses the entry method: PVH where the image names such an entry, Multiboot where it has such a header, Linux's

@@ -35,7 +35,7 @@ export const RUN_OPTIONS = [
   {
     name: "load",
     value: "ADDRESS",
-    help: "Physical address of the image's lowest segment, such as 0x2000000; as linked unless given",
+    help: "Physical address of the image's lowest segment, such as 0x2000000; as linked, or as a bzImage asks for it, unless given",
   },
   {
     name: "until",

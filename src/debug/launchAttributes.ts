@@ -63,7 +63,8 @@ export const LAUNCH_ATTRIBUTES: Readonly<Record<string, AttributeSchema>> = {
   },
   load: {
     type: "string",
-    description: "Physical address of the image's lowest segment, such as 0x2000000; as linked unless given",
+    description:
+      "Physical address of the image's lowest segment, such as 0x2000000; as linked, or as a bzImage asks for it, unless given",
   },
   reverseMemory: {
     type: "number",

@@ -14,8 +14,9 @@ import type { Frame } from "./stack/stack";
 /** Instructions of one listing at most; of a longer function those around the place. */
 const LONGEST = 1000;
 /** Instructions before and behind a place in code without symbols. */
-const AROUND = { before: 32, behind: 400 } as const; /** So many instructions of zero bytes are none. */
-const VOID = 8;
+const AROUND = { before: 32, behind: 400 } as const;
+/** A run of so many instructions of zero bytes is empty memory. */
+const EMPTY = 8;
 /** Listings that are kept: editors ask for the text of what a stack trace named. */
 const MOST = 200;
 
@@ -95,7 +96,7 @@ export class Listings {
         return { source: listing.source, line };
     }
     const { before, behind } = AROUND;
-    const code = withoutVoid(this.disassembler.around(rip, -before, before + behind), rip);
+    const code = codeAround(this.disassembler.around(rip, -before, before + behind), rip);
     if (!code.some(({ address }) => address === rip)) return undefined;
     const reference = this.next++;
     const listing = loose(rip, code, bits, reference);
@@ -169,7 +170,7 @@ export class Listings {
       sourceReference: reference,
       origin:
         file === undefined
-          ? "disassembly: nothing tells its lines"
+          ? "disassembly: no line information"
           : `disassembly: ${nameOf(file)} is not on this machine`,
     };
     return { source, text: `${lines.join("\n")}\n`, addresses };
@@ -192,25 +193,23 @@ export class Listings {
   }
 }
 
-/** What lies between unmapped or empty memory, around an address. */
-function withoutVoid(code: readonly DisassembledInstruction[], rip: bigint): DisassembledInstruction[] {
+/** What of it lies between unmapped or empty memory, around an address. */
+function codeAround(code: readonly DisassembledInstruction[], rip: bigint): DisassembledInstruction[] {
   const place = code.findIndex(({ address }) => address === rip);
-  const isVoid = (from: number) => {
-    const run = code.slice(Math.max(0, from), Math.max(0, from) + VOID);
-    return (
-      run.some(({ bytes }) => bytes.length === 0) ||
-      run.every(({ bytes }) => bytes.every((each) => each === 0))
-    );
-  };
+  const isEmpty = (from: number) =>
+    code
+      .slice(Math.max(0, from), Math.max(0, from) + EMPTY)
+      .every(({ bytes }) => bytes.every((byte) => byte === 0));
+  const isMapped = ({ bytes }: DisassembledInstruction) => bytes.length > 0;
   let [start, end] = [place, place + 1];
-  while (start > 0 && !isVoid(start - VOID)) start--;
-  while (end < code.length && !isVoid(end)) end++;
-  return code.slice(start, end).filter(({ bytes }) => bytes.length > 0);
+  while (start > 0 && isMapped(code[start - 1]) && !isEmpty(start - EMPTY)) start--;
+  while (end < code.length && isMapped(code[end]) && !isEmpty(end)) end++;
+  return code.slice(start, end).filter(isMapped);
 }
 
 /** @param lines what debugging information says of other code */
 function withoutLines(name: string, lines: LineInfo | undefined): string[] {
-  const why = `# Nothing tells which lines ${name} comes from; this is its disassembly.`;
+  const why = `# There is no line information for ${name}; this is its disassembly.`;
   if (lines !== undefined && lines.files().length > 0) return [why, ""];
   return [
     why,

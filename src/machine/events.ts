@@ -36,8 +36,8 @@ export interface ResetEvent extends EventBase {
 
 /**
  * CR3 was given the final root table, the first time while paging was on, in place of one that the guest had loaded
- * itself: leaving the boot loader's tables is only a `cr3-load`. Where nobody knows which root is the final one, each
- * change of the root counts. Physical addresses.
+ * itself: leaving the boot loader's tables is only a `cr3-load`. Where nobody knows which root is the final one, the
+ * first load of each counts. Physical addresses.
  */
 export interface SwitchoverEvent extends EventBase {
   event: "switchover";

@@ -399,9 +399,9 @@ export class Machine implements CpuSurroundings, Snapshotable<MachineState> {
     this.roots.written(entry, oldLow, oldHigh, newLow, newHigh);
   }
 
-  rootLoaded(from: number, to: number, value: bigint | undefined): void {
-    if (from >= 0 && from !== to) this.tableChanges?.loaded(this.cpu.here(), from, to);
-    this.roots.loaded(from, to, value);
+  rootLoaded(from: number, to: number, value: bigint | undefined, wasPaging: boolean): void {
+    if (wasPaging && from !== to) this.tableChanges?.loaded(this.cpu.here(), from, to);
+    this.roots.loaded(from, to, value, wasPaging);
   }
 
   apicBaseWritten(value: bigint): void {

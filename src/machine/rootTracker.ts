@@ -14,7 +14,7 @@ import type { Snapshotable } from "./snapshot";
 export interface RootState {
   readonly seen: Uint8Array;
   readonly own: boolean;
-  readonly switched: boolean;
+  readonly reached: ReadonlySet<number>;
 }
 
 export class RootTracker implements Snapshotable<RootState> {
@@ -22,8 +22,8 @@ export class RootTracker implements Snapshotable<RootState> {
   private readonly seen = new Uint8Array(1024);
   /** Whether the present root was loaded by the guest, and not found at its entry. */
   private own = false;
-  /** Whether a root that is known as the final one has been switched to. */
-  private switched = false;
+  /** Roots that were switched to. A set is never changed, but replaced. */
+  private reached: ReadonlySet<number> = new Set();
   private readonly live: LiveTables;
   private tracking = false;
 
@@ -37,14 +37,14 @@ export class RootTracker implements Snapshotable<RootState> {
   }
 
   save(): RootState {
-    return { seen: this.seen.slice(), own: this.own, switched: this.switched };
+    return { seen: this.seen.slice(), own: this.own, reached: this.reached };
   }
 
   /** After memory and the CPU. */
   restore(state: RootState): void {
     this.seen.set(state.seen);
     this.own = state.own;
-    this.switched = state.switched;
+    this.reached = state.reached;
     if (this.tracking) this.live.rebuild();
   }
 
@@ -65,34 +65,28 @@ export class RootTracker implements Snapshotable<RootState> {
 
   /**
    * A root was loaded.
-   * @param from the root before, -1 where paging was off
-   * @param value what was moved to CR3; undefined where paging was turned on with CR3 as it was
+   * @param from the root that CR3 named before
+   * @param value what was moved to CR3; undefined where paging was turned on, or another mode, with CR3 as it was
+   * @param wasPaging whether what `from` names was in use
    */
-  loaded(from: number, to: number, value: bigint | undefined): void {
+  loaded(from: number, to: number, value: bigint | undefined, wasPaging: boolean): void {
     const { cpu } = this;
     const wasOwn = this.own;
     this.own = true;
-    if (cpu.paging.levels === 0) {
-      if (value !== undefined) this.emit({ event: "cr3-load", ...cpu.here(), value, from: to, to });
-      return;
-    }
-    const cleared = from === to ? this.lost() : 0;
-    this.adopt();
-    if (value !== undefined)
-      this.emit({ event: "cr3-load", ...cpu.here(), value, from: from < 0 ? to : from, to });
-    if (from < 0) return;
-    if (from !== to && wasOwn && this.switchesTo(to))
+    const cleared = wasPaging && from === to ? this.lost() : 0;
+    if (cpu.paging.levels !== 0) this.adopt();
+    if (value !== undefined) this.emit({ event: "cr3-load", ...cpu.here(), value, from, to });
+    if (!wasPaging) return;
+    if (from !== to && wasOwn && this.isSwitchover(to)) {
+      this.reached = new Set([...this.reached, to]);
       this.emit({ event: "switchover", ...cpu.here(), from, to });
+    }
     if (from === to && cleared > 0) this.emit({ event: "reset", ...cpu.here(), root: to, cleared });
   }
 
-  /** Of roots that are known, the final one counts, once; of others each does. */
-  private switchesTo(root: number): boolean {
-    const final = this.finalRoots();
-    if (final === undefined) return true;
-    if (this.switched || !final.has(root)) return false;
-    this.switched = true;
-    return true;
+  /** Of known final roots the first load counts; where none is known, that of every root. */
+  private isSwitchover(root: number): boolean {
+    return !this.reached.has(root) && (this.finalRoots()?.has(root) ?? true);
   }
 
   /** An entry in a watched frame or in a frame that walks have read changed. */

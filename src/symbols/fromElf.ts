@@ -101,6 +101,15 @@ function orcFrames(image: ElfImage): OrcFrames | undefined {
   });
 }
 
+/** What a problem is told of once, however often it is asked for. */
+function once<T>(read: () => T): () => T {
+  let known: { value: T } | undefined;
+  return () => {
+    known ??= { value: read() };
+    return known.value;
+  };
+}
+
 function segmentsOf(image: ElfImage, guarded: <T>(read: () => T) => T | undefined): LinkedSegment[] {
   return image.segments
     .filter((segment) => segment.type === PT_LOAD)
@@ -108,7 +117,7 @@ function segmentsOf(image: ElfImage, guarded: <T>(read: () => T) => T | undefine
       linear: segment.virtualAddress,
       physical: segment.physicalAddress,
       size: BigInt(segment.memorySize),
-      contents: () => guarded(() => image.segmentData(segment)),
+      contents: once(() => guarded(() => image.segmentData(segment))),
     }));
 }
 

@@ -48,6 +48,11 @@ export interface SymbolsParts {
   readonly loadDelta: number;
   /** Of a paravirtual domain; physical memory is the machine's itself otherwise. */
   readonly machine?: MachineMemory | undefined;
+  /**
+   * Whether memory has bytes at a physical address, where the image may not be in memory yet: code that runs where it
+   * will lie is not the image's. Left out where it is there from the start.
+   */
+  readonly isThere?: ((physical: number, bytes: Uint8Array) => boolean) | undefined;
   /** What of the file could not be read. */
   readonly problems?: readonly Error[];
 }
@@ -59,6 +64,8 @@ export interface MachineMemory {
 }
 
 const KERNEL_HALF = 1n << 63n;
+/** Bytes of code by which it is told from other code. */
+const COMPARED = 8;
 
 export class Symbols {
   private readonly segments: readonly LinkedSegment[];
@@ -74,6 +81,7 @@ export class Symbols {
    * @param options.loadDelta physical load address minus the linked one (p_paddr), in bytes
    * @param options.machine of a paravirtual domain
    * @param options.debugFile a file with the image's names and debugging information, made from the same link
+   * @param options.isThere as in `SymbolsParts`
    */
   static fromElf(
     elf: ElfImage,
@@ -81,10 +89,11 @@ export class Symbols {
       loadDelta: number;
       machine?: MachineMemory | undefined;
       debugFile?: ElfImage | undefined;
+      isThere?: SymbolsParts["isThere"];
     },
   ): Symbols {
-    const { loadDelta, machine, debugFile } = options;
-    return new Symbols({ ...partsOf(elf, debugFile), loadDelta, machine });
+    const { loadDelta, machine, debugFile, isThere } = options;
+    return new Symbols({ ...partsOf(elf, debugFile), loadDelta, machine, isThere });
   }
 
   /** The symbol of a linear address (64 bit, zero-extended), as linked or identity-mapped. */
@@ -147,7 +156,7 @@ export class Symbols {
 
   /** The machine's physical address at which a linked linear address was loaded; undefined outside of the image. */
   physicalOf(linked: bigint): number | undefined {
-    const segment = this.segments.find(({ linear, size }) => linked >= linear && linked < linear + size);
+    const segment = this.segmentAt(linked);
     if (segment === undefined) return undefined;
     const physical = Number(linked - segment.linear + segment.physical + this.loadDelta);
     return this.parts.machine === undefined ? physical : this.parts.machine.machineOf(physical);
@@ -158,7 +167,7 @@ export class Symbols {
    * @returns undefined where the file does not have all of them
    */
   contentsAt(linked: bigint, length: number): Uint8Array | undefined {
-    const segment = this.segments.find(({ linear, size }) => linked >= linear && linked < linear + size);
+    const segment = this.segmentAt(linked);
     if (segment === undefined) return undefined;
     const at = Number(linked - segment.linear);
     const bytes = segment.contents?.()?.subarray(at, at + length);
@@ -180,7 +189,19 @@ export class Symbols {
         linear >= segment.linear && linear < segment.linear + segment.size && !this.isTemplate(segment),
     );
     if (inSegment) return linear;
-    return this.parts.machine === undefined ? this.linkedOfPhysical(linear) : undefined;
+    const linked = this.parts.machine === undefined ? this.linkedOfPhysical(linear) : undefined;
+    return linked !== undefined && this.isThere(linked, linear) ? linked : undefined;
+  }
+
+  private isThere(linked: bigint, physical: bigint): boolean {
+    const { isThere } = this.parts;
+    if (isThere === undefined) return true;
+    const bytes = this.contentsAt(linked, COMPARED) ?? this.contentsAt(linked, 1);
+    return bytes !== undefined && isThere(Number(physical), bytes);
+  }
+
+  private segmentAt(linked: bigint): LinkedSegment | undefined {
+    return this.segments.find(({ linear, size }) => linked >= linear && linked < linear + size);
   }
 
   private linkedOfPhysical(physical: bigint): bigint | undefined {

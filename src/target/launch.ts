@@ -9,6 +9,7 @@ import {
   type EntryMethod,
   findProgram,
   ImageError,
+  isCompressedEntry,
   programImage,
   UsageError,
 } from "../boot/boot";
@@ -77,6 +78,7 @@ async function debugFileOf(
   files: Files,
 ): Promise<{ file?: ElfImage; details: string }> {
   if (path === undefined) return { details: "" };
+  if (boot.nameless !== undefined) throw new UsageError(`symbols have no use here: ${boot.nameless}`);
   const bytes = await readFile(path, files);
   try {
     const file = parseElf(bytes);
@@ -107,7 +109,9 @@ export function targetOf(
     new UsageError(
       `the ${entry} entry starts ${mode}, which the CPU "${cpu.name}" does not have (${feature})`,
     );
-  if ((start.efer & EFER_LMA) !== 0 && !cpu.features.lm) throw lacks("in 64-bit mode", "lm");
+  const longMode = (start.efer & EFER_LMA) !== 0;
+  if (longMode && !cpu.features.lm) throw lacks("in 64-bit mode", "lm");
+  if (entry === "linux32-compressed" && !cpu.features.lm) throw lacks("a kernel of 64-bit mode", "lm");
   if ((start.cr4 & CR4_PAE) !== 0 && !cpu.features.pae) throw lacks("with PAE paging", "pae");
   const machine = new Machine({ ram: boot.ram, cpu, tlb });
   boot.apply(machine.memory);
@@ -119,9 +123,11 @@ export function targetOf(
     loadDelta,
     machine: xen && machineMemory(xen.domain.frames),
     debugFile,
+    // What a bzImage decompresses comes to lie where its decompressor has been.
+    ...(isCompressedEntry(entry) ? { isThere: (at, bytes) => holds(machine, at, bytes) } : {}),
   });
   machine.setMilestones(milestonesOf(boot, symbols));
-  machine.finalRoots = finalRoots(symbols);
+  machine.finalRoots = () => namedRoots(symbols);
   return new Target(machine, symbols, boot, details, xen);
 }
 
@@ -214,21 +220,17 @@ function milestonesOf({ milestones }: Boot, symbols: Symbols): Map<bigint, strin
   return new Map(found.flatMap(([address, text]) => (address === undefined ? [] : [[address, text]])));
 }
 
+function holds({ memory }: Machine, physical: number, bytes: Uint8Array): boolean {
+  return memory.readBytes(physical, bytes.length).every((byte, at) => byte === bytes[at]);
+}
+
 /** What Linux has called the root that it ends its start with, on x86-64 and (last) i386. */
 const FINAL_ROOTS = ["init_top_pgt", "init_level4_pgt", "swapper_pg_dir"];
 
-/** The final roots of an image that names them, looked for when first asked for. */
-function finalRoots(symbols: Symbols): () => ReadonlySet<number> | undefined {
-  let found: { roots: ReadonlySet<number> | undefined } | undefined;
-  return () => {
-    found ??= { roots: namedRoots(symbols) };
-    return found.roots;
-  };
-}
-
+/** Undefined where the image does not name them. */
 function namedRoots(symbols: Symbols): ReadonlySet<number> | undefined {
   const linked = FINAL_ROOTS.flatMap((name) => symbols.addressOf(name) ?? []);
-  const roots = linked.flatMap((address) => symbols.physicalOf(address) ?? []);
+  const roots = linked.flatMap((address) => symbols.physicalOf(address) ?? []).filter((root) => root >= 0);
   return roots.length === 0 ? undefined : new Set(roots);
 }
 
@@ -253,5 +255,6 @@ function detailsOf(boot: Boot, request: LaunchRequest): string {
       : `, loaded ${hex(Math.abs(boot.loadDelta))} ${boot.loadDelta > 0 ? "above" : "below"} its linked place`;
   const given = [...request.settings].map(([name, value]) => `${name}=${value}`).join(" ");
   const settings = given === "" ? "" : `, ${given}`;
-  return `${roughBytes(memory)} of RAM, CPU ${request.cpu ?? DEFAULT_CPU}, ${boot.entry} entry${moved}${settings}`;
+  const nameless = boot.nameless === undefined ? "" : `; no names: ${boot.nameless}`;
+  return `${roughBytes(memory)} of RAM, CPU ${request.cpu ?? DEFAULT_CPU}, ${boot.entry} entry${moved}${settings}${nameless}`;
 }

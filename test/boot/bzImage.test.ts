@@ -126,14 +126,36 @@ describe("the 32-bit entry of a bzImage", () => {
 
   test("is loaded elsewhere where it is asked to, below 4 GiB", () => {
     expect(entered({ load: 0x1000000 }).start.rip).toBe(0x1000000n);
-    expect(() => entered({ load: 0x1100000 })).toThrow(/multiples of 2 MiB/);
+    expect(() => entered({ load: 0x1100000 })).toThrow(/multiples of 2 MiB or 1 MiB$/);
+    expect(entered({ load: MIB }).start.rip).toBe(0x100000n);
+    expect(compressed({ load: MIB }).start.rip).toBe(0x100200n);
     expect(() => entered({ memory: 8 * GIB, load: 5 * GIB })).toThrow(/ends above what its loader reaches/);
-    expect(() => entered({}, { relocatable: false, prefAddress: 0x2000000 })).not.toThrow();
+    const fixed = entered({}, { relocatable: false, prefAddress: 0x2000000 });
+    expect(fixed.start.rip).toBe(0x100000n);
+    expect(placed(fixed, "kernel (init_size)").start).toBe(0x2000000);
     expect(() => entered({ load: 0x1000000 }, { relocatable: false })).toThrow(/loaded at 1 MiB only/);
   });
 
   test("needs memory for all of init_size", () => {
-    expect(() => entered({ memory: 20 * MIB })).toThrow(UsageError);
+    expect(() => entered({ memory: 20 * MIB })).toThrow(/kernel \(init_size\) \(0x1000000-0x1800000\)/);
+  });
+
+  test("keeps what is behind the image free for its decompressor, until that has moved", () => {
+    const initrd = new Uint8Array(2 * MIB);
+    for (const boot of [entered, compressed]) {
+      const low = boot({ memory: 32 * MIB, load: MIB, initrd });
+      expect(placed(low, "ramdisk").start).toBeGreaterThanOrEqual(0x1800000);
+      expect(() => boot({ memory: 25 * MIB, load: MIB, initrd })).toThrow(
+        /no free memory for ramdisk \(2 MiB\)/,
+      );
+    }
+  });
+
+  test("of a kernel that chooses its place has no names, and says why", () => {
+    expect(entered({ cmdline: "nokaslr" }).nameless).toBeUndefined();
+    expect(entered().nameless).toMatch(/chooses its place unless its command line has "nokaslr"/);
+    const unknown = entered({ cmdline: "nokaslr" }, { payload: new Uint8Array(64) });
+    expect(unknown.nameless).toMatch(/cannot be decompressed before it runs/);
   });
 
   test("is no entry of an ELF file", () => {
@@ -262,7 +284,7 @@ describe("a bzImage is refused", () => {
       minLength: 1,
       maxLength: 6,
     });
-    const entries = fc.constantFrom("auto", "linux64-compressed" as const);
+    const entries = fc.constantFrom("auto", "linux32-compressed", "linux64-compressed" as const);
     fc.assert(
       fc.property(changes, entries, fc.nat(image.length), (list, entry, length) => {
         const changed = image.slice(0, length % 3 === 0 ? length : image.length);

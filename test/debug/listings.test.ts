@@ -145,6 +145,24 @@ describe("a frame in code of which nothing is known", () => {
     expect(after.slice(changed.line - 1, changed.line + 1)).toEqual(["0x100000a  nop", "0x100000b  clc"]);
   });
 
+  test("goes up to where memory is not mapped", async () => {
+    client = new DapClient();
+    // The last five bytes that the start tables map: nop, nop, nop, jmp to itself
+    await client.start({ program: written(CODE), entry: "linux64" });
+    await client.ask("writeMemory", {
+      memoryReference: "0x11ffffb",
+      data: Buffer.from("909090ebfe", "hex").toString("base64"),
+    });
+    await client.ask("evaluate", { expression: "$rip = 0x11ffffb", context: "repl" });
+    const text = await textOf(await top());
+    expect(text.filter((line) => line.startsWith("0x")).slice(-4)).toEqual([
+      "0x11ffffb  nop",
+      "0x11ffffc  nop",
+      "0x11ffffd  nop",
+      "0x11ffffe  jmp short 0x00000000011ffffe",
+    ]);
+  });
+
   test("takes breakpoints in it", async () => {
     client = new DapClient();
     await client.start({ program: written(CODE), entry: "linux64" });
@@ -165,7 +183,7 @@ describe("a frame in code of which nothing is known", () => {
     expect(frame).toMatchObject({ name: "first", source: { name: "first.s" } });
     const text = await textOf(frame);
     expect(text.slice(0, 2)).toEqual([
-      "# Nothing tells which lines first comes from; this is its disassembly.",
+      "# There is no line information for first; this is its disassembly.",
       expect.stringMatching(/^# Debugging information is read from an ELF file .*"symbols"/),
     ]);
     expect(text.filter((line) => line.startsWith("0x"))).toEqual([

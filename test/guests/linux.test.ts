@@ -48,7 +48,7 @@ function compareRecording(kernel: Kernel, recording: Recording, bzImage?: string
       ? undefined
       : { entry: "linux32-compressed", bzImage, bootParams: Number(handedOver.bootParams) };
   const ours = recordOurs(kernel, { memory, cmdline, cpu: OUR_CPUS[cpu], ...(start && { start }) });
-  expect.soft(ours.handedOver, "boot_params").toEqual(handedOver);
+  expect.soft(ours.handedOver?.e820, "the memory map").toEqual(handedOver?.e820);
   compare(ours, recording, origin);
 }
 
@@ -136,8 +136,8 @@ describe("Linux makes the page tables on both machines now", () => {
     const reason = path === undefined ? none : qemuMissing();
     if (reason !== undefined) skip(reason);
     const kernel = readKernel(path);
-    const bzImage = bzImageOf(kernel);
-    if (bzImage === undefined) return skip(`the bzImage of ${path} was not fetched with it`);
+    const bzImage = bzImageOf(kernel) ?? "";
+    if (entry !== "linux64" && bzImage === "") skip(`the bzImage of ${path} was not fetched with it`);
     const start = entry === "linux64" ? { entry } : { entry, bzImage };
     const ours = { ...options, cpu: OUR_CPUS[cpu], start };
     const theirs = await recordBoot(kernel, bootOf(kernel, ours), { ...options, cpu });

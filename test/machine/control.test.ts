@@ -121,6 +121,20 @@ describe("MOV to CR3 (SDM vol. 3A, 2.5, 4.10.4.1)", () => {
     expect(switches).toMatchObject([{ from: PML4, to: final, instruction: 3 }]);
   });
 
+  it("calls the first load of each root a switchover where nobody knows the final one", () => {
+    const other = 0x8000;
+    // rax and rbx into CR3, in turns
+    const machine = longMode(`${MOV_CR3} 0f 22 db ${MOV_CR3} 0f 22 db ${MOV_CR3} f4`, {
+      registers: { rax: BigInt(PML4), rbx: BigInt(other) },
+    });
+    machine.memory.write64(other, machine.memory.read64(PML4));
+    const switches = runToEnd(machine).filter(({ event }) => event === "switchover");
+    expect(switches).toMatchObject([
+      { from: PML4, to: other },
+      { from: other, to: PML4 },
+    ]);
+  });
+
   it("counts entries that came and went between two loads as cleared too", () => {
     // mov [rcx], rax (present); mov [rcx], rdx (not); mov cr3, rbx
     const machine = longMode("48 89 01 48 89 11 0f 22 db f4", {

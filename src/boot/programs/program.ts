@@ -1,5 +1,5 @@
 /** What a bundled boot program declares. */
-import type { Linux64Options } from "../linux64";
+import type { LinuxOptions } from "../linuxBootData";
 import type { PvhOptions } from "../pvh";
 import type { SettingDeclaration, Settings } from "../settings";
 import type { XenPvOptions } from "../xenPv";
@@ -18,7 +18,7 @@ export interface ProgramPlan {
 
 /** A boot protocol, and what it is to hand over besides the command line. */
 export type Handover =
-  | ({ entry: "linux64" } & Omit<Linux64Options, "cmdline">)
+  | ({ entry: "linux64" } & Omit<LinuxOptions, "cmdline">)
   | ({ entry: "pvh" } & Omit<PvhOptions, "cmdline">)
   | ({ entry: "xen-pv" } & XenPvOptions);
 

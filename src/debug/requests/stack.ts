@@ -37,8 +37,12 @@ export function registerStackRequests(session: Session): void {
  * later for all of them: where it has no answer by then, it focuses a frame that it replaces, whose exception it does not show.
  */
 export function prepareInnermost(session: Session, debuggee: Debuggee): void {
-  const [frame] = debuggee.stack.all();
-  if (frame !== undefined) stackFrame(session, debuggee, frame, 1);
+  try {
+    const [frame] = debuggee.stack.all();
+    if (frame !== undefined) stackFrame(session, debuggee, frame, 1);
+  } catch {
+    // Whoever asks for the frame is told.
+  }
 }
 
 function stackFrame(

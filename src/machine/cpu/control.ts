@@ -62,7 +62,7 @@ export function writeCr0(c: Cpu, value: bigint): void {
   c.updateMode();
   if ((changed & CR0_PG) !== 0) flushAll(c, "mov-cr0");
   announceMode(c, before);
-  if ((changed & cr0 & CR0_PG) !== 0) c.surroundings.rootLoaded(-1, c.paging.root, undefined);
+  if ((changed & cr0 & CR0_PG) !== 0) rootFound(c);
 }
 
 /** EFER once CR0.PG goes to 1 (SDM 9.8.5). */
@@ -92,7 +92,8 @@ export function writeCr3(c: Cpu, value: bigint): void {
   if (c.longMode && cr3 >> BigInt(c.model.maxPhysicalBits) !== 0n) {
     throw c.gp(`CR3: a bit above MAXPHYADDR (${c.model.maxPhysicalBits}) is set in 0x${value.toString(16)}`);
   }
-  const from = c.paging.levels === 0 ? -1 : c.paging.root;
+  const paging = c.paging.levels !== 0;
+  const from = paging ? c.paging.root : c.rootOf(c.cr3);
   const to = c.rootOf(c.longMode ? cr3 : cr3 & 0xffffffffn);
   if (c.paging.levels === 3) loadPdptes(c, to);
   c.cr3 = c.longMode ? cr3 : cr3 & 0xffffffffn;
@@ -102,7 +103,13 @@ export function writeCr3(c: Cpu, value: bigint): void {
     if (c.wants("tlb-flush")) c.emit({ event: "tlb-flush", ...c.here(), cause: "mov-cr3", global: false });
   }
   c.leave = true;
-  c.surroundings.rootLoaded(from, to, value);
+  c.surroundings.rootLoaded(from, to, value, paging);
+}
+
+/** Paging is on, or in another mode, with CR3 as it was. */
+function rootFound(c: Cpu): void {
+  const { root } = c.paging;
+  c.surroundings.rootLoaded(root, root, undefined, false);
 }
 
 /**
@@ -179,8 +186,7 @@ export function writeCr4(c: Cpu, value: bigint): void {
   }
   announceMode(c, before);
   // The same page, read in another format.
-  if (paging && !c.longMode && (changed & CR4_PAE) !== 0)
-    c.surroundings.rootLoaded(-1, c.paging.root, undefined);
+  if (paging && !c.longMode && (changed & CR4_PAE) !== 0) rootFound(c);
 }
 
 export function writeEfer(c: Cpu, value: bigint): void {

@@ -96,10 +96,11 @@ export interface CpuSurroundings {
   tableWritten(entry: number, oldLow: number, oldHigh: number, newLow: number, newHigh: number): void;
   /**
    * A root table was loaded (also the same one again).
-   * @param from the root before, -1 where paging was off
-   * @param value what was moved to CR3; undefined where paging was turned on
+   * @param from the root that CR3 named before
+   * @param value what was moved to CR3; undefined where paging was turned on, or another mode, with CR3 as it was
+   * @param wasPaging whether what `from` names was in use
    */
-  rootLoaded(from: number, to: number, value: bigint | undefined): void;
+  rootLoaded(from: number, to: number, value: bigint | undefined, wasPaging: boolean): void;
   /** IA32_APIC_BASE was written: the local APIC goes elsewhere, or on or off. */
   apicBaseWritten(value: bigint): void;
 }

@@ -1,6 +1,6 @@
 /**
  * CPUID: answers that agree with what the CPU does (SDM vol. 2, CPUID; AMD APM vol. 3, appendix E). A leaf that is
- * not here answers zeros, which says "none": no caches (4), no power management (6), no performance counters (AH),
+ * not here answers zeros, which says "none" (also the rest of a hypervisor's): no caches (4), no power management (6), no performance counters (AH),
  * no frequencies (15H). QEMU's models also tell of what QEMU says (`qemuLeaves.ts`).
  */
 import { EBX, ECX, EDX, FEATURES } from "./features";
@@ -36,7 +36,7 @@ export interface CpuidState {
 
 /**
  * Answers CPUID. Allocates nothing.
- * @param asked EAX, unsigned
+ * @param asked EAX, unsigned: any value
  * @param subleaf ECX, unsigned
  * @param out receives EAX EBX ECX EDX
  */

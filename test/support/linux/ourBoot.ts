@@ -30,7 +30,8 @@ export interface BzImageStart {
   readonly bootParams?: number;
 }
 
-const RSI = 6;
+/** Number of the register that holds the address of boot_params at an entry. */
+export const RSI = 6;
 
 /** @throws CpuModelError, ImageError, UsageError */
 export function bootOf(kernel: Kernel, { memory, cpu: name, cmdline, start }: OurBootOptions): Boot {

@@ -7,7 +7,7 @@ import { findRegister } from "../../../src/target/registers";
 import type { Target } from "../../../src/target/target";
 import { describeTables } from "./describeTables";
 import type { Kernel } from "./kernels";
-import { type OurBootOptions, ourBoot } from "./ourBoot";
+import { type OurBootOptions, ourBoot, RSI } from "./ourBoot";
 import {
   COUNTED,
   e820Of,
@@ -20,7 +20,6 @@ import {
 
 const KERNEL_MAP = 0xffffffff80000000n;
 const RSP = 4;
-const RSI = 6;
 /** Some 40 million with 4 GiB, or 5 billion where it decompresses itself; what comes not within this does not come. */
 const MOST_INSTRUCTIONS = 400_000_000;
 const MOST_TO_DECOMPRESS = 20_000_000_000;
