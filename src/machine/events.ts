@@ -25,7 +25,10 @@ export interface PageFaultEvent extends EventBase {
   repeats: number;
 }
 
-/** The root table lost present entries and was loaded into CR3 again. */
+/**
+ * The root of the early tables lost present entries and was loaded into CR3 again; any root where nobody knows which
+ * those are.
+ */
 export interface ResetEvent extends EventBase {
   event: "reset";
   /** Physical address of the root table. */

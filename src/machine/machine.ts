@@ -31,7 +31,7 @@ import { makesStale } from "./guestWrites";
 import type { Hypervisor } from "./hypervisor";
 import { Interrupts } from "./interrupts";
 import { FRAME_TABLE, PhysicalMemory, type PhysicalRange } from "./memory";
-import { type RootState, RootTracker } from "./rootTracker";
+import { type KnownRoots, type RootState, RootTracker } from "./rootTracker";
 import type { Snapshotable } from "./snapshot";
 import { type Cached, cachedStructure, cachedTranslation, whatMadeStale } from "./staleness";
 import type { SegmentState, StartState } from "./startState";
@@ -99,8 +99,8 @@ export class Machine implements CpuSurroundings, Snapshotable<MachineState> {
   onEvent: (event: MachineEvent) => boolean = () => false;
   /** Names what lies at a physical address, for explanations; set by who knows symbols. */
   nameOfPhysical: (physical: number) => string | undefined = () => undefined;
-  /** Physical addresses of the roots that a guest ends its start with; undefined where nobody knows them. */
-  finalRoots: () => ReadonlySet<number> | undefined = () => undefined;
+  /** Which roots names tell of; set by who knows symbols. */
+  knownRoots: () => KnownRoots = () => ({});
 
   private muted = false;
   private wanted: ReadonlySet<EventKind> = new Set(EVENT_KINDS.map(({ kind }) => kind));
@@ -130,7 +130,7 @@ export class Machine implements CpuSurroundings, Snapshotable<MachineState> {
     }
     this.roots = new RootTracker(
       this.cpu,
-      () => this.finalRoots(),
+      () => this.knownRoots(),
       (event) => this.cpu.emit(event),
     );
     const clock = { now: () => this.cpu.now() };

@@ -17,6 +17,14 @@ export interface RootState {
   readonly reached: ReadonlySet<number>;
 }
 
+/** Physical addresses of roots by what they are for; undefined where nobody knows. */
+export interface KnownRoots {
+  /** Those of the early tables, which are reset. */
+  readonly early?: ReadonlySet<number> | undefined;
+  /** Those that a guest ends its start with. */
+  readonly final?: ReadonlySet<number> | undefined;
+}
+
 export class RootTracker implements Snapshotable<RootState> {
   /** Entries of the present root that were present at some time since its last load. */
   private readonly seen = new Uint8Array(1024);
@@ -27,10 +35,10 @@ export class RootTracker implements Snapshotable<RootState> {
   private readonly live: LiveTables;
   private tracking = false;
 
-  /** @param finalRoots physical addresses of the roots that are to be the guest's last; undefined where nobody knows */
+  /** @param known which roots names tell of */
   constructor(
     private readonly cpu: Cpu,
-    private readonly finalRoots: () => ReadonlySet<number> | undefined,
+    private readonly known: () => KnownRoots,
     private readonly emit: (event: MachineEvent) => void,
   ) {
     this.live = new LiveTables(cpu);
@@ -81,12 +89,13 @@ export class RootTracker implements Snapshotable<RootState> {
       this.reached = new Set([...this.reached, to]);
       this.emit({ event: "switchover", ...cpu.here(), from, to });
     }
-    if (from === to && cleared > 0) this.emit({ event: "reset", ...cpu.here(), root: to, cleared });
+    if (from === to && cleared > 0 && (this.known().early?.has(to) ?? true))
+      this.emit({ event: "reset", ...cpu.here(), root: to, cleared });
   }
 
   /** Of known final roots the first load counts; where none is known, that of every root. */
   private isSwitchover(root: number): boolean {
-    return !this.reached.has(root) && (this.finalRoots()?.has(root) ?? true);
+    return !this.reached.has(root) && (this.known().final?.has(root) ?? true);
   }
 
   /** An entry in a watched frame or in a frame that walks have read changed. */

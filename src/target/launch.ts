@@ -15,6 +15,7 @@ import {
 } from "../boot/boot";
 import { type CpuModel, parseCpu } from "../machine/cpu/model";
 import { Machine } from "../machine/machine";
+import type { KnownRoots } from "../machine/rootTracker";
 import { checkSameBuild } from "../symbols/buildId";
 import { type ElfImage, parseElf } from "../symbols/elf";
 import { type MachineMemory, Symbols } from "../symbols/symbols";
@@ -127,7 +128,7 @@ export function targetOf(
     ...(isCompressedEntry(entry) ? { isThere: (at, bytes) => holds(machine, at, bytes) } : {}),
   });
   machine.setMilestones(milestonesOf(boot, symbols));
-  machine.finalRoots = () => namedRoots(symbols);
+  machine.knownRoots = () => knownRoots(symbols);
   return new Target(machine, symbols, boot, details, xen);
 }
 
@@ -224,12 +225,17 @@ function holds({ memory }: Machine, physical: number, bytes: Uint8Array): boolea
   return memory.readBytes(physical, bytes.length).every((byte, at) => byte === bytes[at]);
 }
 
-/** What Linux has called the root that it ends its start with, on x86-64 and (last) i386. */
+/** What Linux has called the roots of its early tables, and those that it ends its start with, on x86-64 and (last) i386. */
+const EARLY_ROOTS = ["early_top_pgt", "early_level4_pgt"];
 const FINAL_ROOTS = ["init_top_pgt", "init_level4_pgt", "swapper_pg_dir"];
 
-/** Undefined where the image does not name them. */
-function namedRoots(symbols: Symbols): ReadonlySet<number> | undefined {
-  const linked = FINAL_ROOTS.flatMap((name) => symbols.addressOf(name) ?? []);
+function knownRoots(symbols: Symbols): KnownRoots {
+  return { early: rootsNamed(EARLY_ROOTS, symbols), final: rootsNamed(FINAL_ROOTS, symbols) };
+}
+
+/** Undefined where the image has none of the names. */
+function rootsNamed(names: readonly string[], symbols: Symbols): ReadonlySet<number> | undefined {
+  const linked = names.flatMap((name) => symbols.addressOf(name) ?? []);
   const roots = linked.flatMap((address) => symbols.physicalOf(address) ?? []).filter((root) => root >= 0);
   return roots.length === 0 ? undefined : new Set(roots);
 }
