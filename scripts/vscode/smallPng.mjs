@@ -1,5 +1,5 @@
 // Makes a screenshot small: 256 colours at most, which is what an editor's window can be told apart by.
-import { deflateSync, inflateSync } from "node:zlib";
+import { crc32, deflateSync, inflateSync } from "node:zlib";
 
 const SIGNATURE = Buffer.from([137, 80, 78, 71, 13, 10, 26, 10]);
 /** Channels of the colour types that a browser writes: RGB and RGBA. */
@@ -117,19 +117,11 @@ function quantize(pixels) {
   return { palette, indexes: Uint8Array.from(pixels, (pixel) => places.get(pixel)) };
 }
 
-const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
-  let value = byte;
-  for (let i = 0; i < 8; i++) value = value & 1 ? (value >>> 1) ^ 0xedb88320 : value >>> 1;
-  return value >>> 0;
-});
-
 function chunk(type, body) {
   const named = Buffer.concat([Buffer.from(type, "latin1"), body]);
-  let sum = 0xffffffff;
-  for (const byte of named) sum = TABLE[(sum ^ byte) & 0xff] ^ (sum >>> 8);
   const out = Buffer.alloc(named.length + 8);
   out.writeUInt32BE(body.length, 0);
   out.set(named, 4);
-  out.writeUInt32BE((sum ^ 0xffffffff) >>> 0, named.length + 4);
+  out.writeUInt32BE(crc32(named), named.length + 4);
   return out;
 }

@@ -132,8 +132,7 @@ function bootCompressed(
   const known = /(^|\s)nokaslr(\s|$)/.test(input.cmdline);
   const inside = known ? kernelInside(bzImage) : undefined;
   const image = inside ?? new ElfImage(new Uint8Array(0), NO_KERNEL);
-  const linked =
-    known && image.segments.length > 0 ? loadableSegments(image)[0].physical : place.runtimeStart;
+  const linked = image.segments.length > 0 ? loadableSegments(image)[0].physical : place.runtimeStart;
   const loaded = { image, delta: place.runtimeStart - linked };
   const boot = bootOf(layout, loaded, entry, start);
   if (inside !== undefined) return boot;

@@ -3,8 +3,8 @@
  * long mode, paging on, an identity map of the kernel, boot_params and the command line, CS = __BOOT_CS,
  * DS = ES = SS = __BOOT_DS, RSI = boot_params, interrupts off. There is no stack.
  *
- * The GDT and the page tables of the loader take the lowest free memory from 0x1000 on. The identity map holds nothing but what the protocol names
- * and the GDT: what else a kernel touches, it has to map itself.
+ * The GDT and the page tables of the loader take the lowest free memory from 0x1000 on. The identity map holds nothing
+ * but what the protocol names and the GDT: what else a kernel touches, it has to map itself.
  */
 import type { PhysicalRange } from "../machine/memory";
 import type { StartState } from "../machine/startState";

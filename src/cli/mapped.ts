@@ -1,5 +1,4 @@
 /** What a page fault came to map: the new translations around its address. */
-
 import { decodeEntry } from "../paging/entry";
 import { join64 } from "../paging/halves";
 import { levelShift } from "../paging/layout";

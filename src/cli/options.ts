@@ -1,5 +1,4 @@
 /** The options of `pagewalk run`, declared once: the parser, the help text and the checks derive from this table. */
-
 import { ENTRY_METHODS, type EntryMethod } from "../boot/boot";
 
 /** One option of the command line. */

@@ -4,6 +4,7 @@
  * number, as the protocol has it (`sourceReference`); code that was changed since gets another.
  */
 import type { DebugProtocol } from "@vscode/debugprotocol";
+import { sameBytes } from "../bytes/sameBytes";
 import type { LineInfo } from "../symbols/debugInfo";
 import type { Target } from "../target/target";
 import { bytesText, type DisassembledInstruction, type Disassembler } from "./disassembly";
@@ -91,9 +92,9 @@ export class Listings {
     if (!interrupted) return undefined;
     const bits = this.target.machine.cpu.code64 ? 64 : 32;
     for (const listing of this.byReference.values()) {
+      if (listing.code?.bits !== bits) continue;
       const line = listing.addresses.indexOf(rip) + 1;
-      if (line > 0 && listing.code?.bits === bits && this.unchanged(listing.code))
-        return { source: listing.source, line };
+      if (line > 0 && this.unchanged(listing.code)) return { source: listing.source, line };
     }
     const { before, behind } = AROUND;
     const code = codeAround(this.disassembler.around(rip, -before, before + behind), rip);
@@ -105,8 +106,7 @@ export class Listings {
   }
 
   private unchanged({ start, bytes }: { start: bigint; bytes: Uint8Array }): boolean {
-    const now = this.target.readLinear(start, bytes.length);
-    return now.length === bytes.length && now.every((byte, at) => byte === bytes[at]);
+    return sameBytes(this.target.readLinear(start, bytes.length), bytes);
   }
 
   /** Of the function or, where it is long, around the place. */

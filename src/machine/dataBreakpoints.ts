@@ -4,6 +4,7 @@
  * Invariants: every frame that a range touches has FRAME_DATA_BREAKPOINT, so that each store into it takes the slow
  * way and is told here before and after. What a store costs depends on the ranges of its frames alone.
  */
+import { sameBytes } from "../bytes/sameBytes";
 import { FRAME_DATA_BREAKPOINT, PAGE_SIZE, type PhysicalMemory } from "./memory";
 
 export interface DataBreakpoint {
@@ -53,7 +54,7 @@ export class DataBreakpoints {
     const { touched, recorder } = this;
     for (const { breakpoint, old } of touched) {
       const now = this.memory.readBytes(breakpoint.address, breakpoint.length);
-      if (old.every((byte, index) => byte === now[index])) continue;
+      if (sameBytes(old, now)) continue;
       const change = { breakpoint, old, new: now };
       if (recorder === undefined) {
         this.change ??= change;

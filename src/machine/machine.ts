@@ -100,7 +100,7 @@ export class Machine implements CpuSurroundings, Snapshotable<MachineState> {
   /** Names what lies at a physical address, for explanations; set by who knows symbols. */
   nameOfPhysical: (physical: number) => string | undefined = () => undefined;
   /** Which roots names tell of; set by who knows symbols. */
-  knownRoots: () => KnownRoots = () => ({});
+  knownRoots: KnownRoots = {};
 
   private muted = false;
   private wanted: ReadonlySet<EventKind> = new Set(EVENT_KINDS.map(({ kind }) => kind));
@@ -130,7 +130,7 @@ export class Machine implements CpuSurroundings, Snapshotable<MachineState> {
     }
     this.roots = new RootTracker(
       this.cpu,
-      () => this.knownRoots(),
+      () => this.knownRoots,
       (event) => this.cpu.emit(event),
     );
     const clock = { now: () => this.cpu.now() };

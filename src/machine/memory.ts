@@ -9,7 +9,6 @@
  * - the arena is shared memory: views of it stay valid when it grows;
  * - offsets stay below 2^31, so that they are non-negative int32 values.
  */
-
 import { TableFrames } from "./tableFrames";
 import { newMemory, WASM_PAGE, type WasmMemory } from "./wasm";
 

@@ -35,7 +35,7 @@ export class RootTracker implements Snapshotable<RootState> {
   private readonly live: LiveTables;
   private tracking = false;
 
-  /** @param known which roots names tell of */
+  /** @param known which roots names tell of; asked for when one is loaded in place of another, or was reset */
   constructor(
     private readonly cpu: Cpu,
     private readonly known: () => KnownRoots,
@@ -89,7 +89,7 @@ export class RootTracker implements Snapshotable<RootState> {
       this.reached = new Set([...this.reached, to]);
       this.emit({ event: "switchover", ...cpu.here(), from, to });
     }
-    if (from === to && cleared > 0 && (this.known().early?.has(to) ?? true))
+    if (cleared > 0 && (this.known().early?.has(to) ?? true))
       this.emit({ event: "reset", ...cpu.here(), root: to, cleared });
   }
 

@@ -5,7 +5,6 @@
  * Invariants: an entry is tagged with the PCID under which it was made; an entry with `global` set answers for
  * every PCID; only translations that were present and broke no reserved bit get in.
  */
-
 import { PageMap } from "./pageMap";
 import type { Snapshotable } from "./snapshot";
 

@@ -130,6 +130,8 @@ export class Translations implements Snapshotable<TranslationsState> {
         this.fillCache(low, high, physical, access);
         return physical;
       }
+      // The walk that sets D replaces it, also for the large page's other parts.
+      if (entry.pageShift > PAGE_SHIFT) this.recent.clear();
     }
     return this.walkFor(low, high, page4K, access);
   }
@@ -287,9 +289,6 @@ export class Translations implements Snapshotable<TranslationsState> {
       made: this.now(),
       checked: this.generation,
     };
-    // Other parts of a large page were put with the entry that this one replaces, to be marked dirty.
-    if (write && walk.pageShift > PAGE_SHIFT && tlb.find(this.pcid, page4K) !== undefined)
-      this.recent.clear();
     tlb.insert(entry);
     this.recent.put(low, high, entry);
     let rights = structure?.rights ?? RIGHT_WRITE | RIGHT_USER;

@@ -2,7 +2,6 @@
  * Two moments of page tables compared along the paths of linear addresses, so that trees with different roots can be
  * compared: an entry is the same entry where the same indexes lead to it. (`diff.ts` compares the contents of frames.)
  */
-
 import { canonicalAddress } from "./canonical";
 import { join64 } from "./halves";
 import { entryCount, entrySize, levelShift } from "./layout";

@@ -1,5 +1,4 @@
 /** What changed in a table tree between two moments. */
-
 import { canonicalAddress } from "./canonical";
 import { join64 } from "./halves";
 import { entryCount, entrySize, levelShift } from "./layout";

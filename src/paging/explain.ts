@@ -1,5 +1,4 @@
 /** Walks and faults in words: one sentence for a fault, a list of steps for a walk. */
-
 import { canonicalAddress } from "./canonical";
 import { type DecodedEntry, decodeEntry } from "./entry";
 import { join64 } from "./halves";

@@ -13,6 +13,7 @@ import {
   programImage,
   UsageError,
 } from "../boot/boot";
+import { sameBytes } from "../bytes/sameBytes";
 import { type CpuModel, parseCpu } from "../machine/cpu/model";
 import { Machine } from "../machine/machine";
 import type { KnownRoots } from "../machine/rootTracker";
@@ -110,8 +111,7 @@ export function targetOf(
     new UsageError(
       `the ${entry} entry starts ${mode}, which the CPU "${cpu.name}" does not have (${feature})`,
     );
-  const longMode = (start.efer & EFER_LMA) !== 0;
-  if (longMode && !cpu.features.lm) throw lacks("in 64-bit mode", "lm");
+  if ((start.efer & EFER_LMA) !== 0 && !cpu.features.lm) throw lacks("in 64-bit mode", "lm");
   if (entry === "linux32-compressed" && !cpu.features.lm) throw lacks("a kernel of 64-bit mode", "lm");
   if ((start.cr4 & CR4_PAE) !== 0 && !cpu.features.pae) throw lacks("with PAE paging", "pae");
   const machine = new Machine({ ram: boot.ram, cpu, tlb });
@@ -125,10 +125,12 @@ export function targetOf(
     machine: xen && machineMemory(xen.domain.frames),
     debugFile,
     // What a bzImage decompresses comes to lie where its decompressor has been.
-    ...(isCompressedEntry(entry) ? { isThere: (at, bytes) => holds(machine, at, bytes) } : {}),
+    ...(isCompressedEntry(entry)
+      ? { isThere: (at, bytes) => sameBytes(machine.memory.readBytes(at, bytes.length), bytes) }
+      : {}),
   });
   machine.setMilestones(milestonesOf(boot, symbols));
-  machine.knownRoots = () => knownRoots(symbols);
+  machine.knownRoots = knownRoots(symbols);
   return new Target(machine, symbols, boot, details, xen);
 }
 
@@ -221,16 +223,20 @@ function milestonesOf({ milestones }: Boot, symbols: Symbols): Map<bigint, strin
   return new Map(found.flatMap(([address, text]) => (address === undefined ? [] : [[address, text]])));
 }
 
-function holds({ memory }: Machine, physical: number, bytes: Uint8Array): boolean {
-  return memory.readBytes(physical, bytes.length).every((byte, at) => byte === bytes[at]);
-}
-
 /** What Linux has called the roots of its early tables, and those that it ends its start with, on x86-64 and (last) i386. */
 const EARLY_ROOTS = ["early_top_pgt", "early_level4_pgt"];
 const FINAL_ROOTS = ["init_top_pgt", "init_level4_pgt", "swapper_pg_dir"];
 
+/** Looked up when asked for: names are not read before, and a domain's frames may have become others. */
 function knownRoots(symbols: Symbols): KnownRoots {
-  return { early: rootsNamed(EARLY_ROOTS, symbols), final: rootsNamed(FINAL_ROOTS, symbols) };
+  return {
+    get early() {
+      return rootsNamed(EARLY_ROOTS, symbols);
+    },
+    get final() {
+      return rootsNamed(FINAL_ROOTS, symbols);
+    },
+  };
 }
 
 /** Undefined where the image has none of the names. */

@@ -2,7 +2,6 @@
  * A paravirtual hypervisor below a machine (Xen). What its guest asks, it does at once; between two instructions of
  * the guest, all of its rules hold.
  */
-
 import { LDTR } from "../machine/cpu/attributes";
 import { writeCr3 } from "../machine/cpu/control";
 import { CpuFault, GP, PAGE_FAULT, UD } from "../machine/cpu/fault";

@@ -1,4 +1,5 @@
 /** The ELF notes by which a kernel says how a hypervisor is to start it. */
+import { sameBytes } from "../bytes/sameBytes";
 import { NOTE } from "./abi";
 import { DomainError } from "./errors";
 
@@ -108,8 +109,4 @@ function textIn(note: RawNote | undefined): string | undefined {
   const text = String.fromCharCode(...note.description.subarray(0, 1024));
   const end = text.indexOf("\0");
   return end < 0 ? text : text.slice(0, end);
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, index) => byte === b[index]);
 }

@@ -116,7 +116,7 @@ describe("MOV to CR3 (SDM vol. 3A, 2.5, 4.10.4.1)", () => {
     });
     machine.memory.write64(other, machine.memory.read64(PML4));
     machine.memory.write64(final, machine.memory.read64(PML4));
-    machine.knownRoots = () => ({ final: new Set([final]) });
+    machine.knownRoots = { final: new Set([final]) };
     const switches = runToEnd(machine).filter(({ event }) => event === "switchover");
     expect(switches).toMatchObject([{ from: PML4, to: final, instruction: 3 }]);
   });
@@ -141,7 +141,7 @@ describe("MOV to CR3 (SDM vol. 3A, 2.5, 4.10.4.1)", () => {
       const machine = longMode("48 89 01 48 89 11 0f 22 db f4", {
         registers: { rax: BigInt(PDPT) | P, rbx: BigInt(PML4), rcx: BigInt(PML4 + 80), rdx: 0n },
       });
-      machine.knownRoots = () => ({ early: new Set([root]) });
+      machine.knownRoots = { early: new Set([root]) };
       return runToEnd(machine).filter(({ event }) => event === "reset").length;
     };
     expect(resets(PML4)).toBe(1);

@@ -1,5 +1,4 @@
 /** The entries of one table as the tree reaches it: reading them, and joining those that go on from each other. */
-
 import { canonicalAddress } from "../../paging/canonical";
 import { type DecodedEntry, decodeEntry } from "../../paging/entry";
 import { join64 } from "../../paging/halves";

@@ -1,4 +1,5 @@
 /** Who gave bytes of memory the value that they have, and when an address was mapped as it is. */
+import { sameBytes } from "../../bytes/sameBytes";
 import type { History, Part, Work } from "../../machine/checkpoints/history";
 import { comparePositions, type Position } from "../../machine/checkpoints/position";
 import type { DataBreakpoint } from "../../machine/dataBreakpoints";
@@ -43,7 +44,7 @@ export function* lastChange(
       const old = contents();
       make();
       const now = contents();
-      return old.every((byte, i) => byte === now[i]) ? undefined : { user: true, old, new: now };
+      return sameBytes(old, now) ? undefined : { user: true, old, new: now };
     },
   });
   machine.setDataBreakpoints([]);

@@ -5,7 +5,6 @@
  * register, of EFER, of CS or of CPL goes through the methods of this class or of `control.ts` and `segments.ts`,
  * which keep `paging`, `mode` and the MMU's access bits true.
  */
-
 import { accessName, hex16 } from "../../paging/explain";
 import { join64 } from "../../paging/halves";
 import { ACCESS_AC, ACCESS_FETCH, ACCESS_USER, type PagingState } from "../../paging/state";

@@ -3,7 +3,6 @@
  * immediates. Values of 8 and 16 bits are sign-extended int32; a 64-bit value is its low half, with the high half
  * in `r[R_HIGH]`.
  */
-
 import { type Instruction, MemorySizeExt, OpKind, Register } from "iced-x86";
 import { join64 } from "../../paging/halves";
 import type { Cpu } from "./cpu";

@@ -1,5 +1,4 @@
 /** What a page fault and the use of a stale translation say for themselves. */
-
 import { accessName, explainFault, hex16 } from "../../paging/explain";
 import { join64 } from "../../paging/halves";
 import { FAULT_NONE, type FaultCause, walkLinear } from "../../paging/walk";

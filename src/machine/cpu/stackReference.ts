@@ -1,5 +1,4 @@
 /** Whether a linear address is one that the running instruction uses as its stack: #SS instead of #GP (SDM 6.15). */
-
 import { Decoder, DecoderOptions, Instruction, OpKind, Register } from "iced-x86";
 import { join64 } from "../../paging/halves";
 import { PAGE_SIZE } from "../memory";

@@ -2,7 +2,6 @@
  * The simple translator: a closure for each instruction. Replaceable as a whole: `translateBlock` is all that the
  * code cache knows of it.
  */
-
 import { Code, Decoder, DecoderError, DecoderOptions, Instruction } from "iced-x86";
 import { join64 } from "../../paging/halves";
 import { PAGE_SIZE } from "../memory";

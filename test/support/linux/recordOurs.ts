@@ -1,5 +1,4 @@
 /** The same moments as `record.ts` takes of QEMU, of our machine. */
-
 import { BOOT_PARAMS_SIZE } from "../../../src/boot/bootParams";
 import { PAGE_FAULT } from "../../../src/machine/cpu/fault";
 import type { MachineEvent } from "../../../src/machine/events";
@@ -30,10 +29,10 @@ const hex = (value: bigint | number) => `0x${value.toString(16)}`;
 export function recordOurs(
   kernel: Kernel,
   options: OurBootOptions,
-): Pick<Recording, "handedOver" | "moments" | "faults"> {
+): Pick<Recording, "moments" | "faults"> & Partial<Pick<HandedOver, "e820">> {
   const { entry } = options.start ?? { entry: "pvh" };
   const run = new OurRun(ourBoot(kernel, options));
-  const handed = entry === "pvh" ? {} : { handedOver: run.handedOver() };
+  const handed = entry === "pvh" ? {} : { e820: run.e820() };
   const most = entry.endsWith("-compressed") ? MOST_TO_DECOMPRESS : MOST_INSTRUCTIONS;
   const start = run.to("startup_64", run.addressOf("startup_64") - KERNEL_MAP, most);
   run.counting = true;
@@ -75,14 +74,10 @@ class OurRun {
     return Buffer.from(bytes).readBigUInt64LE();
   }
 
-  /** At the entry of a boot protocol of Linux. */
-  handedOver(): HandedOver {
+  /** The memory map that is handed over, at the entry of a boot protocol of Linux. */
+  e820(): HandedOver["e820"] {
     const { cpu, memory } = this.target.machine;
-    const address = cpu.getRegister(RSI);
-    return {
-      bootParams: hex(address),
-      e820: e820Of(memory.readBytes(Number(address), BOOT_PARAMS_SIZE)),
-    };
+    return e820Of(memory.readBytes(Number(cpu.getRegister(RSI)), BOOT_PARAMS_SIZE));
   }
 
   to(what: string, address: bigint, most = MOST_INSTRUCTIONS): Moment {

@@ -1,5 +1,4 @@
 /** A block with its instructions decoded again: what code is made of. */
-
 import { Decoder, DecoderOptions, type Instruction } from "iced-x86";
 import { join64 } from "../../../paging/halves";
 import { type Block, highOf } from "../block";

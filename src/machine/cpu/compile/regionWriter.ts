@@ -1,5 +1,4 @@
 /** Writes the function of a region: its blocks, how they lead to each other, and the copies of other blocks in them. */
-
 import { type Instruction, Mnemonic, Register } from "iced-x86";
 import { join64 } from "../../../paging/halves";
 import type { Block } from "../block";

@@ -1,5 +1,4 @@
 /** Descriptor tables, task register, CPUID, MSRs, TLB and cache control, HLT, keys (SDM vol. 2). */
-
 import { Mnemonic } from "iced-x86";
 import { join64 } from "../../../paging/halves";
 import { LDTR, SEG_CODE, SEG_CONFORMING, SEG_S, SEG_WRITABLE, TR } from "../attributes";
